@@ -108,6 +108,9 @@ func (a *archive) annotations() map[string]string {
 	if a.name == "" {
 		return nil
 	}
+	if a.ociOnly && strings.ContainsAny(a.name, ":/") {
+		return map[string]string{annotationRefName: a.name, annotationImageName: fullName(a.name)}
+	}
 	if a.ociOnly {
 		return map[string]string{annotationRefName: a.name}
 	}

@@ -21,15 +21,16 @@ const (
 
 // rawIndex is an index by its raw manifest, some of whose children are new.
 type rawIndex struct {
-	base    v1.ImageIndex // where the other children are
-	raw     []byte
-	images  map[v1.Hash]v1.Image
-	indexes map[v1.Hash]v1.ImageIndex
+	base      v1.ImageIndex // where the other children are
+	mediaType types.MediaType
+	raw       []byte
+	images    map[v1.Hash]v1.Image
+	indexes   map[v1.Hash]v1.ImageIndex
 }
 
 var _ v1.ImageIndex = (*rawIndex)(nil)
 
-func (i *rawIndex) MediaType() (types.MediaType, error) { return i.base.MediaType() }
+func (i *rawIndex) MediaType() (types.MediaType, error) { return i.mediaType, nil }
 func (i *rawIndex) RawManifest() ([]byte, error)        { return i.raw, nil }
 func (i *rawIndex) Digest() (v1.Hash, error)            { return partial.Digest(i) }
 func (i *rawIndex) Size() (int64, error)                { return partial.Size(i) }
@@ -107,7 +108,11 @@ func (x *indexPatch) index(ctx context.Context, index v1.ImageIndex, sparse bool
 	if err != nil {
 		return nil, fmt.Errorf("reading the index: %w", err)
 	}
-	patched := &rawIndex{base: index, images: map[v1.Hash]v1.Image{}, indexes: map[v1.Hash]v1.ImageIndex{}}
+	mediaType, err := index.MediaType()
+	if err != nil {
+		return nil, err
+	}
+	patched := &rawIndex{base: index, mediaType: mediaType, images: map[v1.Hash]v1.Image{}, indexes: map[v1.Hash]v1.ImageIndex{}}
 	x.changed = map[string]bool{}
 	var kept []json.RawMessage
 	for _, child := range children {

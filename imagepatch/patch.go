@@ -53,6 +53,11 @@ func Patch(ctx context.Context, src, dst Ref, opts Options) (*Result, error) {
 		return nil, fmt.Errorf("covifying %s: %w", src, err)
 	}
 	result.Target = dst
+	if dst.isOCI() && !src.isOCI() {
+		if c, err = toOCI(c); err != nil {
+			return nil, err
+		}
+	}
 	if err := write(ctx, dst, c, &p.opts.Access); err != nil {
 		return nil, err
 	}
@@ -77,7 +82,7 @@ func Plan(ctx context.Context, src Ref, opts Options) (*Result, error) {
 
 // digestAt is the digest by which content is known at a place.
 func digestAt(ref Ref, c content) (string, error) {
-	if c.index == nil && (&archive{content: c}).isLegacy() && ref.Transport != Registry && ref.Transport != OCILayout && ref.Transport != OCIArchive {
+	if c.index == nil && ref.Transport != Registry && !ref.isOCI() && (&archive{content: c}).isLegacy() {
 		id, err := c.image.ConfigName()
 		return id.String(), err
 	}

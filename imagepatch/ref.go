@@ -80,6 +80,8 @@ func (r Ref) String() string {
 	return string(r.Transport) + ":" + r.Path + ":" + r.Name
 }
 
+func (r Ref) isOCI() bool { return r.Transport == OCILayout || r.Transport == OCIArchive }
+
 // Variant returns the default place of r's variant: the tag with -cov after it, where r is; an archive gets a file of its own.
 func (r Ref) Variant() (Ref, error) {
 	v := r

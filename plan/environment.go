@@ -15,7 +15,12 @@ import (
 // environments lists where site reads .pth files: the interpreters' own directories and the venvs'.
 func (f *finder) environments() {
 	for _, i := range f.facts.Interpreters {
-		f.environment(Environment{Path: f.siteDir(i), Interpreter: i.Path})
+		site := f.siteDir(i)
+		e := Environment{Path: site, Interpreter: i.Path, Coverage: f.installed(site, "coverage")}
+		if path.Base(site) == "dist-packages" && e.Coverage == "" {
+			e.Coverage = f.installed("/usr/lib/python3/dist-packages", "coverage") // as apt puts it
+		}
+		f.environment(e)
 	}
 	for _, dir := range f.venvs {
 		f.venv(dir)
@@ -30,7 +35,6 @@ func (f *finder) environment(e Environment) {
 		return
 	}
 	e.Path = real
-	e.Coverage = f.installed(real, "coverage")
 	for _, known := range f.facts.Environments {
 		if known.Path != real {
 			continue
@@ -78,7 +82,7 @@ func (f *finder) venv(dir string) {
 				f.skip(dir, reason)
 				return
 			}
-			f.environment(Environment{Path: site, Venv: dir, Interpreter: base})
+			f.environment(Environment{Path: site, Venv: dir, Interpreter: base, Coverage: f.installed(site, "coverage")})
 		}
 	}
 	if !found {

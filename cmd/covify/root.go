@@ -27,6 +27,6 @@ func newRootCmd() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{errorf("%w\nSee '%s --help'.", err, c.CommandPath())}
 	})
-	root.AddCommand(newPlanCmd())
+	root.AddCommand(newPlanCmd(), newRunCmd(), newBundleCmd())
 	return root
 }
