@@ -2,7 +2,6 @@ package wheel
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,39 +27,39 @@ func (e *WordError) Error() string {
 	return fmt.Sprintf("%s %q is not like %s", e.What, e.Word, e.Like)
 }
 
-// Pick gives the chosen ones of files, sorted by name. A release, Python or
-// platform that was named and for which nothing fits is an error; pure wheels
-// come along, for interpreters that no native wheel fits. Errors: *WordError,
-// *NoFitError.
+// Pick gives the chosen ones of files, sorted by name; pure wheels come along,
+// for interpreters that no native one fits. A release or Python that was named
+// and that nothing fits is an error. Errors: *WordError, *NoFitError.
 func (c Choice) Pick(files []File) ([]File, error) {
 	targets, err := c.targets(files)
 	if err != nil {
 		return nil, err
 	}
 	picked := map[string]File{}
-	found := map[string]bool{}
-	var last error
+	misses := map[[2]string]error{} // by what was asked for; nil once something fits
 	for _, version := range orAny(c.Versions) {
 		for _, t := range targets {
 			file, err := Select(t.Target, version, files)
-			if err != nil {
-				last = err
-				continue
+			for _, asked := range [][2]string{{"coverage", version}, {"python", t.asked}} {
+				if before, seen := misses[asked]; err == nil || !seen || before != nil {
+					misses[asked] = err
+				}
 			}
-			picked[file.Name] = file
-			found[version], found[t.asked] = true, true
+			if err == nil {
+				picked[file.Name] = file
+			}
 		}
 	}
-	for _, asked := range slices.Concat(c.Versions, c.Pythons) {
-		if !found[asked] {
-			return nil, cmp.Or(last, fmt.Errorf("no wheel fits %q", asked))
+	for _, asked := range slices.SortedFunc(maps.Keys(misses), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
+		if err := misses[asked]; err != nil && asked[1] != "" {
+			return nil, err
 		}
 	}
 	if c.All {
 		addNewest(picked, files)
 	}
 	if len(picked) == 0 {
-		return nil, cmp.Or(last, errors.New("no wheel is on offer"))
+		return nil, &NoFitError{}
 	}
 	return slices.SortedFunc(maps.Values(picked), func(a, b File) int { return strings.Compare(a.Name, b.Name) }), nil
 }
@@ -86,7 +85,13 @@ type wish struct {
 	asked string
 }
 
+// targets are what c's words mean, each word checked.
 func (c Choice) targets(files []File) ([]wish, error) {
+	for _, version := range c.Versions {
+		if _, err := parseVersion(version); err != nil {
+			return nil, err
+		}
+	}
 	platforms, err := platformTargets(c.Platforms)
 	if err != nil {
 		return nil, err

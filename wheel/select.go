@@ -48,9 +48,9 @@ func Select(t Target, version string, files []File) (File, error) {
 	fitting, newest := t.candidates(files)
 	wanted := fitting
 	if version != "" {
-		want, err := pep440.Parse(version)
+		want, err := parseVersion(version)
 		if err != nil {
-			return File{}, &WordError{"coverage version", version, "7.10.7"}
+			return File{}, err
 		}
 		wanted = slices.DeleteFunc(slices.Clone(fitting), func(c candidate) bool { return !c.release.Equal(want) })
 	} else {
@@ -64,6 +64,14 @@ func Select(t Target, version string, files []File) (File, error) {
 		failure.Fits = slices.MinFunc(others, compare).file.Version
 	}
 	return File{}, failure
+}
+
+func parseVersion(word string) (pep440.Version, error) {
+	version, err := pep440.Parse(word)
+	if err != nil {
+		return version, &WordError{"coverage version", word, "7.10.7"}
+	}
+	return version, nil
 }
 
 // unasked says that the wheel is taken only by one who names its release.
@@ -99,10 +107,11 @@ func (t Target) candidates(files []File) (fitting []candidate, newest string) {
 			top, newest = release, file.Version
 		}
 		name, err := Parse(file.Name)
-		if err != nil || release.LessThan(oldest) || !requirements.allow(file.RequiresPython, t) {
+		if err != nil || release.LessThan(oldest) {
 			continue
 		}
-		if rank, libc := t.rank(name); rank != unfit {
+		// The requirement comes last: parsing it is the costly part.
+		if rank, libc := t.rank(name); rank != unfit && requirements.allow(file.RequiresPython, t) {
 			fitting = append(fitting, candidate{file, release, rank, libc})
 		}
 	}

@@ -18,6 +18,9 @@ type Target struct {
 
 // String gives the target in the words of messages: "CPython 3.13 (cp313, glibc, x86_64)".
 func (t Target) String() string {
+	if t == (Target{}) {
+		return "any Python asked for"
+	}
 	name := map[string]string{"cp": "CPython", "pp": "PyPy"}[t.Implementation]
 	if name == "" {
 		name = t.Implementation

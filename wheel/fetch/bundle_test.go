@@ -46,6 +46,11 @@ func TestBundleNeedsNoNetwork(t *testing.T) {
 	if err != nil || payload.Version != "7.2" || len(w.requests) != 2 {
 		t.Errorf("a release that is not in it: %+v, %v, requests %v", payload, err, w.requests)
 	}
+	offline := &Source{Bundle: source.Bundle, Index: source.Index, Offline: true}
+	old := wheel.Target{Implementation: "cp", Major: 3, Minor: 4, ABI: "cp34m", Libc: "glibc", Arch: "x86_64"}
+	if _, err := offline.Payload(t.Context(), old, ""); !errors.As(err, new(*wheel.NoFitError)) {
+		t.Errorf("3.4, offline: %v", err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "wheels", "coverage-7.1-py3-none-any.whl"), []byte("x"), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,10 @@ func (s *Source) Payload(ctx context.Context, t wheel.Target, version string) (*
 		return payload, err
 	}
 	files, err := s.Files(ctx)
-	if err != nil {
+	switch {
+	case err != nil && s.Offline && noFit.Newest != "":
+		return nil, noFit // the bundle is all there is
+	case err != nil:
 		return nil, fmt.Errorf("looking for a coverage wheel for %s: %w", t, err)
 	}
 	file, err := wheel.Select(t, version, files)
@@ -80,7 +83,10 @@ func (s *Source) bundled(t wheel.Target, version string) (*wheel.Payload, error)
 	if err != nil {
 		return nil, err
 	}
-	return payload, addCompiled(payload, s.Bundle, t, s.StartUp)
+	if err := addCompiled(payload, s.Bundle, t, s.StartUp); err != nil {
+		return nil, err
+	}
+	return payload, nil
 }
 
 // cachedInstead answers with the best wheel the cache holds when the one that
@@ -127,21 +133,22 @@ func (s *Source) Files(ctx context.Context) ([]wheel.File, error) {
 		return nil, err
 	}
 	var all []wheel.File
-	var failed error
+	var failures []error
 	for _, root := range roots {
 		files, err := s.project(ctx, client, root)
+		if err == nil && len(files) == 0 {
+			err = &IndexError{URL: root.String(), Err: errors.New("it lists no wheel of coverage")}
+		}
 		if err != nil {
-			s.logf("%v", err)
-			failed = err
-			continue
+			failures = append(failures, err)
 		}
 		all = append(all, files...)
 	}
 	if len(all) == 0 {
-		if failed == nil {
-			failed = &IndexError{URL: roots[0].String(), Err: errors.New("it lists no wheel of coverage")}
-		}
-		return nil, failed
+		return nil, failures[0]
+	}
+	for _, err := range failures {
+		s.logf("%v: going on with the other indexes", err)
 	}
 	s.listing.files = firstOfEachName(all)
 	return s.listing.files, nil

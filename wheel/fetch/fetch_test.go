@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/covify/covify/wheel"
@@ -50,6 +51,7 @@ func tinyWheel(t *testing.T, version string) (name string, data []byte) {
 // world is a package index of the test's own.
 type world struct {
 	*httptest.Server
+	sync.Mutex
 	mux      *http.ServeMux
 	requests []string
 }
@@ -57,6 +59,8 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{mux: http.NewServeMux()}
 	w.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.Lock()
+		defer w.Unlock()
 		w.requests = append(w.requests, r.URL.Path)
 		w.mux.ServeHTTP(rw, r)
 	}))

@@ -3,7 +3,6 @@ package fetch
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,12 +41,6 @@ func work(at, cache string) int {
 func TestSeveralProcessesShareACache(t *testing.T) {
 	w := newWorld(t)
 	name, data := tinyWheel(t, "7.1")
-	var lock sync.Mutex
-	w.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		lock.Lock()
-		defer lock.Unlock()
-		w.mux.ServeHTTP(rw, r)
-	})
 	w.serve("/simple/coverage/", "text/html", fmt.Appendf(nil, `<a href="/%s#sha256=%s">`, name, sum(data)))
 	w.serve("/"+name, "application/octet-stream", data)
 	cache := t.TempDir()
