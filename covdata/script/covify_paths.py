@@ -1,0 +1,225 @@
+"""Maps the paths that coverage data names to the files of a checkout.
+
+A measured path comes from some container; the checkout is where the report is made. Nothing here reads
+coverage data or needs coverage: paths and file names go in, decisions come out.
+"""
+
+import collections
+import filecmp
+import os
+import re
+
+# Alone, these names say nothing about where a file belongs: nearly every package has one.
+COMMON_NAMES = frozenset(["__init__.py", "__main__.py"])
+
+# Below these directories the whole rest of the path must match: a library's cli.py is not the checkout's cli.py.
+LIBRARY = re.compile(r"^(?:.*/)?(?:site-packages|dist-packages|lib(?:64)?/(?:python|pypy)\d(?:\.\d+)?)(?=/)")
+
+MANY = 50  # a name with more equally near files than this is no evidence for any of them
+
+Rule = collections.namedtuple("Rule", "source target")  # two directories, as tuples of names
+Decision = collections.namedtuple("Decision", "path how rule nearest")
+
+
+class Checkout:
+    """The files of a checkout: `root` is absolute, `files` are relative to it with forward slashes."""
+
+    def __init__(self, root, files):
+        self.root = root
+        self.roots = {os.path.normpath(root), os.path.realpath(root)}
+        self.files = set(files)
+        self.by_name = collections.defaultdict(list)
+        self.by_tail = collections.defaultdict(list)
+        for file in sorted(self.files):
+            parts = tuple(file.split("/"))
+            self.by_name[parts[-1]].append(parts)
+            self.by_tail[parts[-2:]].append(parts)
+
+    def relative(self, path):
+        """`path` relative to the root if it is inside, else unchanged."""
+        for root in self.roots:
+            if path.startswith(root.rstrip("/") + "/"):
+                return path[len(root.rstrip("/")) + 1 :]
+        return path
+
+    def exists(self, path):
+        """True if `path`, relative to the root or absolute, is a file or lies in a zip file that is one."""
+        full = os.path.join(self.root, path)
+        return os.path.exists(full) or bool(re.match(r".*\.(zip|whl|egg|pex)/", path)) and _in_zip(full)
+
+    def nearest(self, parts):
+        """The files with the longest suffix equal to that of `parts`, and that suffix's length."""
+        found = self.by_tail.get(parts[-2:]) or self.by_name.get(parts[-1]) or []
+        if len(found) > MANY:
+            return 0, []
+        lengths = [common_suffix(parts, file) for file in found]
+        best = max(lengths, default=0)
+        return best, [file for file, length in zip(found, lengths) if length == best]
+
+
+def _in_zip(path):
+    head = re.match(r"(.*?\.(?:zip|whl|egg|pex))/", path)
+    return bool(head) and os.path.isfile(head.group(1))
+
+
+def common_suffix(one, other):
+    """How many trailing names the two tuples share."""
+    count = 0
+    for a, b in zip(reversed(one), reversed(other)):
+        if a != b:
+            break
+        count += 1
+    return count
+
+
+def split(path):
+    return tuple(part for part in path.replace("\\", "/").split("/") if part)
+
+
+def library_depth(path):
+    """How many leading names of `path` belong to the directory of libraries it lies in; None outside of one."""
+    match = LIBRARY.match(path.replace("\\", "/"))
+    return len(split(match.group(0))) if match else None
+
+
+class Mapper:
+    """Decides, per group of data files (one container each), what file of the checkout a measured path is.
+
+    `aliases` is the user's [paths] as a function from path to path; `maps` is a list of (directory, directory)
+    the user gave on the command line. In this order: aliases, maps, what is there on this machine, likeness.
+    """
+
+    def __init__(self, checkout, aliases=None, maps=()):
+        self.checkout = checkout
+        self.aliases = aliases or (lambda path: path)
+        self.maps = sorted(maps, key=lambda pair: -len(pair[0]))
+        self.used_maps = set()
+
+    def decide(self, groups):
+        """From {group: paths} to {group: {path: Decision}}."""
+        known = {path: self._told(path) for paths in groups.values() for path in paths}
+        decided = {}
+        chosen = {}
+        for group, paths in groups.items():
+            open_paths = sorted(path for path in paths if known[path] is None)
+            decided[group], chosen[group] = self._vote(open_paths)
+        everywhere = [rule for rules in chosen.values() for rule in rules]
+        for group, paths in groups.items():
+            for path in paths:
+                if known[path] is not None:
+                    decided[group][path] = known[path]
+                elif decided[group][path].how == "unknown":
+                    decided[group][path] = self._follow(path, chosen[group], everywhere) or decided[group][path]
+                decided[group][path] = self._prefer_host(path, decided[group][path])
+        return decided
+
+    def _told(self, path):
+        """What the user said or this machine shows about `path`; None leaves it to likeness."""
+        new = self.aliases(path)
+        if new != path:
+            return Decision(self.checkout.relative(new), "paths", None, ())
+        for source, target in self.maps:
+            below = path[len(source.rstrip("/")) + 1 :] if path.startswith(source.rstrip("/") + "/") else None
+            if below:
+                self.used_maps.add((source, target))
+                mapped = self.checkout.relative(os.path.normpath(os.path.join(target, below)))
+                if self.checkout.exists(mapped):
+                    return Decision(mapped, "map", Rule(split(source), split(target)), ())
+                return Decision(path, "missing", None, (mapped,))
+        inside = self.checkout.relative(path)
+        if self.checkout.exists(inside) and not os.path.isabs(inside):
+            return Decision(inside, "here", None, ())
+        if inside != path:
+            return Decision(inside, "missing", None, ())
+        return None
+
+    def _prefer_host(self, path, decision):
+        """A file that this machine has at the very path keeps it, unless the checkout's file is a copy of it."""
+        if not os.path.isabs(path) or decision.how in ("paths", "map", "here") or not self.checkout.exists(path):
+            return decision
+        if decision.how == "alike" and _same(path, os.path.join(self.checkout.root, decision.path)):
+            return decision
+        return Decision(path, "here", None, ())
+
+    def _vote(self, paths):
+        """Decides by likeness: all paths vote for directory pairs, each path follows the pair with most votes."""
+        rules = self._propose(paths)
+        options = {path: self._options(path, rules) for path in paths}
+        votes = collections.Counter(rule for found in options.values() for rule in found)
+        decisions = {path: self._choose(path, options[path], votes) for path in paths}
+        chosen = collections.Counter(d.rule for d in decisions.values() if d.rule)
+        return decisions, [rule for rule, _ in chosen.most_common()]
+
+    def _propose(self, paths):
+        """Directory pairs suggested by each path's nearest files: {source directory: target directories}."""
+        rules = collections.defaultdict(set)
+        for path in paths:
+            parts = split(path)
+            length, files = self.checkout.nearest(parts)
+            if not files or not enough(path, parts, length):
+                continue
+            for file in files:
+                rules[parts[:-length]].add(file[:-length])
+        return rules
+
+    def _options(self, path, rules):
+        """The proposed pairs under which `path` is a file of the checkout: {Rule: that file}."""
+        parts = split(path)
+        depth = library_depth(path)
+        found = {}
+        for cut in range(len(parts) if depth is None else depth + 1):
+            for target in rules.get(parts[:cut], ()):
+                file = "/".join(target + parts[cut:])
+                if file in self.checkout.files:
+                    found[Rule(parts[:cut], target)] = file
+        return found
+
+    def _choose(self, path, options, votes):
+        """The option with most votes, then with the longest equal suffix; a tie between files decides nothing."""
+        ranked = sorted(options, key=lambda rule: (-votes[rule], len(rule.source), rule))
+        if not ranked:
+            _, files = self.checkout.nearest(split(path))
+            return Decision(path, "unknown", None, tuple("/".join(file) for file in files[:3]))
+        best = ranked[0]
+        rank = (votes[best], len(best.source))
+        equal = [rule for rule in ranked if (votes[rule], len(rule.source)) == rank]
+        targets = sorted({options[rule] for rule in equal})
+        if len(targets) > 1:
+            return Decision(path, "ambiguous", None, tuple(targets[:3]))
+        return Decision(options[best], "alike", best, ())
+
+    def _follow(self, path, own, everywhere):
+        """Lets a path go where its tree went: a generated file that git does not list, a lone __init__.py."""
+        for rules in (own[:1], own, everywhere):
+            targets = {rule: self._below(path, rule) for rule in rules}
+            found = {file: rule for rule, file in targets.items() if file and self.checkout.exists(file)}
+            if len(found) == 1:
+                (file, rule), = found.items()
+                return Decision(file, "alike", rule, ())
+        return None
+
+    @staticmethod
+    def _below(path, rule):
+        parts = split(path)
+        depth = library_depth(path)
+        size = len(rule.source)
+        if parts[:size] != rule.source or size >= len(parts) or (depth is not None and size > depth):
+            return None
+        return "/".join(rule.target + parts[size:])
+
+
+def enough(path, parts, length):
+    """True if `length` equal trailing names are evidence for `path` being the checkout's file."""
+    if length == len(parts):
+        return True
+    depth = library_depth(path)
+    if depth is not None and length < len(parts) - depth:
+        return False
+    return length > 1 or parts[-1] not in COMMON_NAMES
+
+
+def _same(one, other):
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False
