@@ -118,7 +118,7 @@ func (a *archive) annotations() map[string]string {
 	if ref, err := name.ParseReference(a.name); err == nil {
 		tag = ref.Identifier()
 	}
-	return map[string]string{annotationRefName: tag, annotationImageName: a.name}
+	return map[string]string{annotationRefName: tag, annotationImageName: fullName(a.name)}
 }
 
 func (a *archive) putIndex(index v1.ImageIndex) error {

@@ -111,7 +111,7 @@ func throughLayout(t *testing.T, c *testCase, e *engine) string {
 func throughOCIArchive(t *testing.T, c *testCase, e *engine) string {
 	base, variant := filepath.Join(t.TempDir(), "base.tar"), filepath.Join(t.TempDir(), "variant.tar")
 	skopeo(t, "docker-archive:"+c.archive(), "oci-archive:"+base)
-	output(t, "", e.env(), covifyBin, "oci-archive:"+base, "-t", "oci-archive:"+variant+":oci-cov")
+	output(t, "", e.env(), covifyBin, "oci-archive:"+base, "-t", "oci-archive:"+variant+":"+c.Image+":oci-cov")
 	e.load(t, variant, c.Image+":oci-cov")
 	return c.Image + ":oci-cov"
 }

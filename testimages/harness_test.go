@@ -141,6 +141,9 @@ func unzip(t *testing.T, file, dir string) {
 	}
 	defer z.Close()
 	for _, f := range z.File {
+		if f.FileInfo().IsDir() {
+			continue
+		}
 		to := filepath.Join(dir, filepath.FromSlash(f.Name))
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			t.Fatal(err)
