@@ -1,0 +1,35 @@
+# make demo    the main job on a real image: build it, covify it, run it, report
+# make test    all tests, on every container engine that can be had
+# make build   bin/covify, static, with the wheels of every supported Python inside
+.PHONY: build wheels demo test unit lint bench clean
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+# pip's own default index, for machines where covify runs without a pip to ask
+INDEX := $(shell python3 -c 'from pip._internal.models.index import PyPI; print(PyPI.simple_url)' 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X github.com/covify/covify/wheel/fetch.DefaultIndex=$(INDEX)
+
+build: wheels
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/covify ./cmd/covify
+	@ls -lh bin/covify | awk '{print "bin/covify:", $$5}'
+
+wheels:
+	hack/bundle
+
+demo: build
+	hack/demo
+
+test: build
+	hack/test
+
+unit:
+	go test ./...
+
+lint:
+	hack/tools golangci-lint >/dev/null
+	PATH="$$(hack/tools golangci-lint):$$PATH" golangci-lint run ./...
+
+bench: build
+	bench/run
+
+clean:
+	rm -rf bin
