@@ -278,7 +278,8 @@ func editManifest(b *base, p *plan.Plan, config []byte, added []*blobLayer, oci 
 	}
 	layers = without(layers, b.ours)
 	for _, l := range added {
-		raw, err := encode(v1.Descriptor{MediaType: l.mediaType, Digest: l.digest, Size: int64(len(l.data))})
+		// A map, so that the fields are in the order that editing a descriptor gives: a variant's variant is itself.
+		raw, err := encode(map[string]any{"mediaType": l.mediaType, "digest": l.digest, "size": len(l.data)})
 		if err != nil {
 			return nil, err
 		}

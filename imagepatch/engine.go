@@ -65,7 +65,7 @@ func (e *Engine) Has(ctx context.Context, image string) (bool, error) {
 	return err == nil, err
 }
 
-// openDaemon saves the image to a temporary file, which an engine offers as the only way to its content, and reads it there.
+// openDaemon asks the engine for an image, whose content it brings when it is needed.
 func openDaemon(ctx context.Context, r Ref, access *Access) (*opened, error) {
 	c, err := access.Engine.connect(ctx)
 	if err != nil {
@@ -79,34 +79,44 @@ func openDaemon(ctx context.Context, r Ref, access *Access) (*opened, error) {
 	if err != nil {
 		return nil, fmt.Errorf("inspecting %s: %w", r, err)
 	}
-	saved, err := c.ImageSave(ctx, []string{found.ID}) // a name without a tag would be all its tags
+	o := &opened{id: found.ID, held: map[string]bool{}}
+	if isTagged(found.RepoTags, r.Name) {
+		o.name = fullName(r.Name)
+	}
+	for _, diffID := range found.RootFS.Layers {
+		o.held[diffID] = true
+	}
+	o.fetch = func(ctx context.Context) error { return o.save(ctx, r, access.Engine) }
+	return o, nil
+}
+
+// save has the engine write the image to a temporary file, the only way it offers to an image's content, and reads it there.
+func (o *opened) save(ctx context.Context, r Ref, engine *Engine) error {
+	c, err := engine.connect(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("saving %s: %w", r, err)
+		return err
+	}
+	defer c.Close()
+	saved, err := c.ImageSave(ctx, []string{o.id}) // a name without a tag would be all its tags
+	if err != nil {
+		return fmt.Errorf("saving %s: %w", r, err)
 	}
 	defer saved.Close()
 	file, err := spool(saved)
 	if err != nil {
-		return nil, fmt.Errorf("saving %s to a temporary file: %w", r, err)
+		return fmt.Errorf("saving %s to a temporary file: %w", r, err)
 	}
 	t := &tarFS{file: file, files: map[string]tarMember{}}
-	if err := t.index(); err != nil {
-		t.Close()
-		return nil, fmt.Errorf("reading the saved %s: %w", r, err)
-	}
-	o, err := openDockerArchive(t, "")
-	if err != nil {
-		t.Close()
-		return nil, fmt.Errorf("reading the saved %s: %w", r, err)
-	}
 	o.closer = t
-	if isTagged(found.RepoTags, r.Name) {
-		o.name = fullName(r.Name)
+	if err := t.index(); err != nil {
+		return fmt.Errorf("reading the saved %s: %w", r, err)
 	}
-	o.held = map[string]bool{}
-	for _, diffID := range found.RootFS.Layers {
-		o.held[diffID] = true
+	read, err := openDockerArchive(t, "")
+	if err != nil {
+		return fmt.Errorf("reading the saved %s: %w", r, err)
 	}
-	return o, nil
+	o.image, o.index, o.digest = read.image, read.index, read.digest
+	return nil
 }
 
 // isTagged tells a name from an image ID, which engines take in the same place.

@@ -23,10 +23,12 @@ type Access struct {
 type opened struct {
 	image  v1.Image
 	index  v1.ImageIndex
-	name   string          // for org.opencontainers.image.base.name, "" if the place has no name that others could use
-	tag    string          // found with it in a layout or archive
-	digest string          // of the manifest; of the configuration where there is no manifest
-	held   map[string]bool // diffIDs that the engine it came from has
+	name   string                      // for org.opencontainers.image.base.name, "" if the place has no name that others could use
+	tag    string                      // found with it in a layout or archive
+	digest string                      // of the manifest; of the configuration where there is no manifest
+	held   map[string]bool             // diffIDs that the engine it came from has
+	id     string                      // of what ref named, before any platform was chosen; "" if that takes reading it
+	fetch  func(context.Context) error // brings the content of what is only identified so far; nil if it is there
 	closer io.Closer
 }
 

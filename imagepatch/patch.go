@@ -18,7 +18,8 @@ type Options struct {
 	Payloads func(context.Context, wheel.Target) (*wheel.Payload, error)
 	Access   Access
 	Platform *v1.Platform // only this platform of an index
-	CacheDir string       // for what was learned of layers; "" for none
+	CacheDir string       // for what was learned of layers and outcomes; "" for none
+	Identity string       // of covify and its wheels: outcomes are kept for it; "" keeps none
 	Workers  int          // layers read at a time, 4 if zero
 	Logf     func(format string, args ...any)
 }
@@ -29,6 +30,7 @@ type Result struct {
 	Digest    string // of what was written; of the configuration where the place keeps no manifest
 	Platforms []Platform
 	Dropped   []string // what an index held besides, and why it is gone
+	Unchanged bool     // the target was there already, made by the same covify from the same image
 }
 
 // Platform is what became of one image of an index, or of the only image.
@@ -48,6 +50,10 @@ func Patch(ctx context.Context, src, dst Ref, opts Options) (*Result, error) {
 		return nil, err
 	}
 	defer o.Close()
+	file := p.knownFile(o, dst)
+	if r := p.recall(ctx, file, dst); r != nil {
+		return r, nil
+	}
 	c, result, err := p.patch(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("covifying %s: %w", src, err)
@@ -61,8 +67,11 @@ func Patch(ctx context.Context, src, dst Ref, opts Options) (*Result, error) {
 	if err := write(ctx, dst, c, &p.opts.Access); err != nil {
 		return nil, err
 	}
-	result.Digest, err = digestAt(dst, c)
-	return result, err
+	if result.Digest, err = digestAt(dst, c); err != nil {
+		return nil, err
+	}
+	p.remember(ctx, file, result)
+	return result, nil
 }
 
 // Plan returns what Patch would do, and changes nothing.
@@ -106,6 +115,11 @@ func newPatcher(opts Options) *patcher {
 }
 
 func (p *patcher) patch(ctx context.Context, o *opened) (content, *Result, error) {
+	if o.fetch != nil {
+		if err := o.fetch(ctx); err != nil {
+			return content{}, nil, err
+		}
+	}
 	if o.index != nil {
 		return p.patchIndex(ctx, o)
 	}

@@ -20,7 +20,7 @@ func openRegistry(ctx context.Context, r Ref, access *Access) (*opened, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", r, registryError(r.String(), registry, err))
 	}
-	o := &opened{name: fullName(r.Name), digest: d.Digest.String()}
+	o := &opened{name: fullName(r.Name), digest: d.Digest.String(), id: d.Digest.String()}
 	if d.MediaType.IsIndex() {
 		o.index, err = d.ImageIndex()
 	} else {

@@ -174,6 +174,12 @@ func runVariant(t *testing.T, c *testCase, e *engine, variant string) string {
 func oracle(t *testing.T, c *testCase, e *engine, rcfile string) measured {
 	t.Helper()
 	e.load(t, c.archive(), c.Image+":base")
+	return platformOracle(t, c, e, c.Image+":base", "", rcfile)
+}
+
+// platformOracle is oracle for an image that the engine can pull or has, on one platform.
+func platformOracle(t *testing.T, c *testCase, e *engine, image, platform, rcfile string) measured {
+	t.Helper()
 	data := t.TempDir()
 	settings, err := os.ReadFile(rcfile)
 	if err == nil {
@@ -185,9 +191,9 @@ func oracle(t *testing.T, c *testCase, e *engine, rcfile string) measured {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := slices.Concat([]string{"run", "--rm"}, c.Run.Flags, wheelMounts(t, c), []string{"-v", data + ":/app/coverage_data",
+	args := slices.Concat([]string{"run", "--rm"}, c.Run.Flags, wheelMounts(t, c, platform), []string{"-v", data + ":/app/coverage_data",
 		"-e", "COVERAGE_FILE=/app/coverage_data/.coverage", "-e", "COVERAGE_PROCESS_START=/app/coverage_data/.coveragerc",
-		"--entrypoint", c.Program[0], c.Image + ":base", "-m", "coverage", "run", "--rcfile=/app/coverage_data/.coveragerc"}, c.Program[1:])
+		"--entrypoint", c.Program[0], image, "-m", "coverage", "run", "--rcfile=/app/coverage_data/.coveragerc"}, c.Program[1:])
 	stdout, stderr, code := runCommand(t, "", e.env(), e.command, args...)
 	if code != c.Exit {
 		t.Fatalf("the oracle: exit code %d, want %d\n%s%s", code, c.Exit, stdout, stderr)
@@ -201,8 +207,8 @@ func oracle(t *testing.T, c *testCase, e *engine, rcfile string) measured {
 	return want
 }
 
-// wheelMounts lays a wheel into every environment of the image.
-func wheelMounts(t *testing.T, c *testCase) []string {
+// wheelMounts lays a wheel into every environment of the image; platform chooses of an index.
+func wheelMounts(t *testing.T, c *testCase, platform string) []string {
 	t.Helper()
 	var planned struct {
 		Platforms []struct {
@@ -214,7 +220,11 @@ func wheelMounts(t *testing.T, c *testCase) []string {
 			}
 		}
 	}
-	if err := json.Unmarshal([]byte(output(t, "", nil, covifyBin, "plan", "--json", "docker-archive:"+c.archive())), &planned); err != nil {
+	args := []string{"plan", "--json", "docker-archive:" + c.archive()}
+	if platform != "" {
+		args = append(args, "--platform", platform)
+	}
+	if err := json.Unmarshal([]byte(output(t, "", nil, covifyBin, args...)), &planned); err != nil {
 		t.Fatal(err)
 	}
 	var mounts []string

@@ -67,6 +67,34 @@ func (f *wheelFlags) source(logf func(string, ...any)) (*fetch.Source, error) {
 	return s, nil
 }
 
+// identity tells one covify with its wheels from another. It is "" where wheels come from a package index, which may offer
+// a newer one any time.
+func (f *wheelFlags) identity(coverage string) string {
+	file := filepath.Join(f.bundle, "index.json")
+	if f.bundle == "" {
+		if bundle.Empty() {
+			return ""
+		}
+		file = ""
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	identity := coverage
+	for _, part := range []string{executable, file} {
+		if part == "" {
+			continue
+		}
+		info, err := os.Stat(part)
+		if err != nil {
+			return ""
+		}
+		identity += fmt.Sprintf(" %s %d %d", part, info.Size(), info.ModTime().UnixNano())
+	}
+	return identity
+}
+
 // cacheDir is the user's cache folder for covify, "" if there is no place for one.
 func cacheDir() string {
 	if dir := os.Getenv("COVIFY_CACHE_DIR"); dir != "" {

@@ -107,6 +107,7 @@ func (f *imageFlags) resolve(ctx context.Context, stderr io.Writer, image string
 	opts := &imagepatch.Options{
 		Plan:     plan.Options{Version: covifyVersion(), DataDir: f.dataDir, NoEnv: f.noEnv},
 		CacheDir: cacheDir(),
+		Identity: f.wheels.identity(f.coverage),
 		Logf:     func(string, ...any) {},
 	}
 	if !strings.HasPrefix(f.dataDir, "/") {
@@ -207,6 +208,9 @@ func describe(w io.Writer, r *imagepatch.Result) {
 	}
 	for _, d := range r.Dropped {
 		fmt.Fprintf(w, "covify: dropped %s\n", d)
+	}
+	if r.Unchanged {
+		fmt.Fprintf(w, "covify: %s is that already\n", r.Target)
 	}
 }
 
