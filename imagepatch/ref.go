@@ -96,15 +96,17 @@ func (r Ref) Variant() (Ref, error) {
 		}
 		return v, nil
 	}
-	ref, err := name.ParseReference(r.Name)
+	tagged, digest, _ := strings.Cut(r.Name, "@")
+	ref, err := name.ParseReference(tagged)
 	if err != nil {
 		return Ref{}, &RefError{r.Name, err.Error()}
 	}
-	if _, ok := ref.(name.Digest); ok {
-		return Ref{}, &RefError{r.Name, "has a digest and no tag to put -cov after; name the target with -t"}
+	tag := ref.Identifier()
+	base := strings.TrimSuffix(tagged, ":"+tag)
+	if base == tagged && digest != "" {
+		tag = strings.ReplaceAll(digest[:min(19, len(digest))], ":", "-") // sha256-0123456789ab
 	}
-	base := strings.TrimSuffix(r.Name, ":"+ref.Identifier())
-	v.Name = base + ":" + variantTag(ref.Identifier())
+	v.Name = base + ":" + variantTag(tag)
 	return v, nil
 }
 

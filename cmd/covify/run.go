@@ -141,6 +141,10 @@ func covifier(stderr io.Writer, engine runner.Engine, pull string) runner.Covifi
 			if err := engineCommand(ctx, stderr, engine, pullArgs(image, platform)...); err != nil {
 				return "", err
 			}
+			pulled, err := engine.Image(ctx, image, platform)
+			if err != nil || pulled.Variant() {
+				return image, err
+			}
 			missing = false
 		}
 		dst, err := imagepatch.Ref{Transport: imagepatch.DockerDaemon, Name: image}.Variant()
