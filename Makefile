@@ -25,8 +25,7 @@ unit:
 	go test ./...
 
 lint:
-	hack/tools golangci-lint >/dev/null
-	PATH="$$(hack/tools golangci-lint):$$PATH" golangci-lint run ./...
+	"$$(hack/tools golangci-lint)/golangci-lint" run ./...
 
 bench: build
 	bench/run
