@@ -22,15 +22,14 @@ func FindInterpreters(root fs.FS) (Facts, error) {
 	slices.SortFunc(f.facts.Interpreters, func(a, b Interpreter) int { return strings.Compare(a.Path, b.Path) })
 	slices.SortFunc(f.facts.Environments, func(a, b Environment) int { return strings.Compare(a.Path, b.Path) })
 	slices.SortFunc(f.facts.Skipped, func(a, b Skip) int { return strings.Compare(a.Path, b.Path) })
-	return f.facts, f.tree.err
+	return f.facts, f.err
 }
 
 type finder struct {
 	*tree
-	facts       Facts
-	visited     map[string]bool // real paths of executables
-	executables []string        // candidates, real paths
-	venvs       []string        // directories that hold a pyvenv.cfg
+	facts   Facts
+	visited map[string]bool // real paths of executables
+	venvs   []string        // directories that hold a pyvenv.cfg
 }
 
 // pythonName are the file names of interpreters: python, python3, python3.13, python3.13t, python2.7, pypy3, pypy3.10,
@@ -67,7 +66,7 @@ func (f *finder) search(dir string) {
 		p := path.Join(dir, e.Name())
 		switch {
 		case e.IsDir():
-			if !prunes(p) && !(conda && e.Name() == "pkgs") {
+			if cache := conda && e.Name() == "pkgs"; !cache && !prunes(p) {
 				f.search(p)
 			}
 		case e.Name() == "pyvenv.cfg":

@@ -137,15 +137,8 @@ func (p *Plan) Versions() []string {
 			all = append(all, i.Coverage)
 		}
 	}
-	slices.SortFunc(all, compareVersions)
+	slices.SortFunc(all, wheel.CompareVersions)
 	return slices.Compact(all)
-}
-
-func compareVersions(a, b string) int {
-	var x, y [3]int
-	fmt.Sscanf(a, "%d.%d.%d", &x[0], &x[1], &x[2])
-	fmt.Sscanf(b, "%d.%d.%d", &y[0], &y[1], &y[2])
-	return cmp.Or(slices.Compare(x[:], y[:]), strings.Compare(a, b))
 }
 
 // withWorkingDir adds the working directory to a source that names anything: naming some code limits measuring to it,

@@ -131,7 +131,7 @@ func api(t *testing.T, handlers map[string]string) string {
 		}
 		fmt.Fprint(w, body)
 	})}
-	go server.Serve(listener)
+	go func() { _ = server.Serve(listener) }() // ends with Close
 	t.Cleanup(func() { server.Close() })
 	return "unix://" + socket
 }

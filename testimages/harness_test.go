@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -113,7 +114,8 @@ func runCommand(t *testing.T, dir string, env map[string]string, command string,
 	c := exec.Command(command, args...)
 	c.Dir, c.Env, c.Stdout, c.Stderr = dir, variables(env), &out, &errs
 	err := c.Run()
-	if _, exited := err.(*exec.ExitError); err != nil && !exited {
+	var exited *exec.ExitError
+	if err != nil && !errors.As(err, &exited) {
 		t.Fatalf("%s: %v", command, err)
 	}
 	return out.String(), errs.String(), c.ProcessState.ExitCode()

@@ -46,7 +46,7 @@ type candidate struct {
 // release, be it a pre-release or yanked. Errors: *NoFitError, *WordError.
 func Select(t Target, version string, files []File) (File, error) {
 	fitting, newest := t.candidates(files)
-	wanted := fitting
+	var wanted []candidate
 	if version != "" {
 		want, err := parseVersion(version)
 		if err != nil {
