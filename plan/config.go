@@ -13,6 +13,7 @@ const (
 	LabelVersion    = "io.covify.version"  // covify's version
 	LabelCoverage   = "io.covify.coverage" // coverage versions, comma separated
 	LabelData       = "io.covify.data"     // the data directory
+	LabelPython     = "io.covify.python"   // Pythons as JSON, each with the coverage it measures with
 	LabelSource     = "io.covify.source"   // Source as JSON, if it names anything
 	LabelLayers     = "io.covify.layers"   // diffIDs of covify's layers, comma separated; set by the renderer that makes them
 	LabelRestore    = "io.covify.restore"  // what Restore puts back, JSON
@@ -43,12 +44,31 @@ func (p *Plan) configure(img Image, source Source, opts Options) {
 	p.Labels[LabelVersion] = opts.Version
 	p.Labels[LabelCoverage] = strings.Join(p.Versions(), ",")
 	p.Labels[LabelData] = opts.DataDir
+	p.Labels[LabelPython] = asJSON(p.pythons())
 	if len(source.Dirs)+len(source.Packages) > 0 {
 		p.Labels[LabelSource] = asJSON(source)
 	}
 	p.setLabel(LabelBaseName, img.Name, undo.Labels)
 	p.setLabel(LabelBaseDigest, img.Digest, undo.Labels)
 	p.Labels[LabelRestore] = asJSON(undo)
+}
+
+// Python is an interpreter of a variant, as LabelPython lists them.
+type Python struct {
+	Path    string `json:"path"`    // executable
+	Version string `json:"version"` // "3.13"
+	Payload string `json:"payload"` // directory that coverage is imported from
+}
+
+// pythons lists the interpreters of the installs, each once.
+func (p *Plan) pythons() []Python {
+	var all []Python
+	for _, i := range p.Installs {
+		if !slices.ContainsFunc(all, func(known Python) bool { return known.Path == i.Interpreter }) {
+			all = append(all, Python{i.Interpreter, i.Python, i.Payload})
+		}
+	}
+	return all
 }
 
 func (p *Plan) setEnv(key, value string, undo map[string]*string) {
@@ -87,7 +107,7 @@ func Restore(img Image) (base Image, layers []string, ok bool) {
 	base.Name, base.Digest = cmp.Or(undo.Name, img.Name), cmp.Or(undo.Digest, img.Digest)
 	base.Env = restoreEnv(img.Env, undo.Env)
 	base.Labels = maps.Clone(img.Labels)
-	for _, key := range []string{LabelVersion, LabelCoverage, LabelData, LabelSource, LabelLayers, LabelRestore} {
+	for _, key := range []string{LabelVersion, LabelCoverage, LabelData, LabelPython, LabelSource, LabelLayers, LabelRestore} {
 		delete(base.Labels, key)
 	}
 	for key, old := range undo.Labels {

@@ -26,6 +26,7 @@ type Plan struct {
 // Install is one environment that will measure.
 type Install struct {
 	Environment
+	Python  string `json:"python"`             // version of the interpreter, "3.13"
 	Payload string `json:"payload"`            // directory of the payload, below PayloadRoot
 	Version string `json:"coverage_installed"` // of the payload's coverage
 }
@@ -114,12 +115,13 @@ func Make(root fs.FS, facts Facts, img Image, payloads map[wheel.Target]Choice, 
 func (p *Plan) choose(facts Facts, payloads map[wheel.Target]Choice) []*wheel.Payload {
 	var chosen []*wheel.Payload
 	for _, e := range facts.Environments {
-		c := payloads[facts.interpreter(e.Interpreter).Target()]
+		python := facts.interpreter(e.Interpreter)
+		c := payloads[python.Target()]
 		if c.Payload == nil {
 			p.Skipped = append(p.Skipped, Skip{e.Path, fmt.Sprint(cmp.Or(c.Err, errors.New("no coverage chosen for it")))})
 			continue
 		}
-		p.Installs = append(p.Installs, Install{e, path.Join(PayloadRoot, c.Payload.Name), c.Payload.Version})
+		p.Installs = append(p.Installs, Install{e, python.Version(), path.Join(PayloadRoot, c.Payload.Name), c.Payload.Version})
 		if !slices.Contains(chosen, c.Payload) {
 			chosen = append(chosen, c.Payload)
 		}

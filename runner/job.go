@@ -42,6 +42,7 @@ type Options struct {
 type Job struct {
 	Command []string          // the engine's whole command line
 	Env     map[string]string // what covify sets in the container
+	Variant string            // the image that runs
 	DataDir string            // on this machine; empty when data go to a volume or elsewhere
 	Words   []string          // for the user: what was changed or will not work
 
@@ -71,6 +72,7 @@ func Prepare(ctx context.Context, inv Invocation, opts Options) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
+	j.Variant = name
 	mounts, err := j.mount(opts)
 	if err != nil {
 		return nil, err

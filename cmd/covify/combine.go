@@ -116,7 +116,7 @@ data that cannot be combined, are named. Nothing is deleted or changed.`,
 				return err
 			}
 			opts.Output = output
-			python, err := data.python.find(c.Context(), c.ErrOrStderr())
+			python, err := data.python.find(c.Context(), c.ErrOrStderr(), opts.Root, opts.Inputs)
 			if err != nil {
 				return err
 			}

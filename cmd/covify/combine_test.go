@@ -48,7 +48,7 @@ func reportCmd(t *testing.T, name string) *cobra.Command {
 func leaveData(t *testing.T, dataDir string) {
 	t.Helper()
 	python := pythonFlags{}
-	found, err := python.find(t.Context(), os.Stderr)
+	found, err := python.onHost(t.Context(), os.Stderr)
 	if err != nil {
 		t.Fatalf("this test needs a Python on PATH: %v", err)
 	}

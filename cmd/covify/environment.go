@@ -6,9 +6,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/covify/covify/imagepatch"
 	"github.com/covify/covify/plan"
+	"github.com/covify/covify/runner"
 	"github.com/covify/covify/wheel/bundle"
 	"github.com/covify/covify/wheel/fetch"
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -107,17 +109,21 @@ func cacheDir() string {
 	return filepath.Join(dir, "covify")
 }
 
-// engineHost is the address of the local engine's socket.
+// engineHost is the address of the local engine's API: that of docker's own client, else podman's.
 func engineHost() string {
-	if host := os.Getenv("DOCKER_HOST"); host != "" {
-		return host
+	home, _ := os.UserHomeDir()
+	host := runner.Host{Env: os.Getenv, Home: home, UID: os.Getuid()}
+	docker, err := runner.DockerEndpoint(host)
+	podman := runner.PodmanEndpoint(host)
+	if err == nil && (docker.Origin != "default" || isSocket(docker.Address) || !isSocket(podman.Address)) {
+		return docker.Address
 	}
-	for _, socket := range []string{"/var/run/docker.sock", os.Getenv("XDG_RUNTIME_DIR") + "/podman/podman.sock", "/run/podman/podman.sock"} {
-		if info, err := os.Stat(socket); err == nil && info.Mode()&os.ModeSocket != 0 {
-			return "unix://" + socket
-		}
-	}
-	return ""
+	return podman.Address
+}
+
+func isSocket(address string) bool {
+	info, err := os.Stat(strings.TrimPrefix(address, "unix://"))
+	return err == nil && info.Mode()&os.ModeSocket != 0
 }
 
 func insecureTLS() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }

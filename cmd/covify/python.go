@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,16 +17,36 @@ import (
 // pythonFlags say which Python runs coverage, and where its coverage comes from.
 type pythonFlags struct {
 	python string
+	image  string
 	wheels wheelFlags
 }
 
 func (f *pythonFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.python, "python", "", "Python that runs coverage (default python3 or python of PATH)")
+	c.Flags().StringVar(&f.image, "image", "", "variant whose Python runs coverage instead of this machine's; where there is none, the last one run")
+	c.MarkFlagsMutuallyExclusive("python", "image")
 	f.wheels.add(c)
 }
 
-// find gives this machine's Python with the coverage that covify brings; its own coverage, if any, is not used.
-func (f *pythonFlags) find(ctx context.Context, stderr io.Writer) (covdata.Python, error) {
+// find gives a Python for a job in the checkout root: this machine's, else that of a variant.
+func (f *pythonFlags) find(ctx context.Context, stderr io.Writer, root string, inputs []string) (covdata.Python, error) {
+	if f.image != "" {
+		return pythonInImage(ctx, stderr, f.image, root, inputs)
+	}
+	python, err := f.onHost(ctx, stderr)
+	var none *covdata.NoPythonError
+	if !errors.As(err, &none) || f.python != "" {
+		return python, err
+	}
+	python, imageErr := pythonInImage(ctx, stderr, "", root, inputs)
+	if imageErr != nil {
+		return python, errorf("%w; %w", err, imageErr)
+	}
+	return python, nil
+}
+
+// onHost gives this machine's Python with the coverage that covify brings; its own coverage, if any, is not used.
+func (f *pythonFlags) onHost(ctx context.Context, stderr io.Writer) (covdata.Python, error) {
 	names := []string{"python3", "python"}
 	if f.python != "" {
 		names = []string{f.python}

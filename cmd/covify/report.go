@@ -127,7 +127,7 @@ func (f *reportFlags) run(c *cobra.Command, format covdata.Format) error {
 	data.AsBefore = !c.Flags().Changed("data-dir") && !c.Flags().Changed("map")
 	f.opts.Data, f.opts.Stdout = data, c.OutOrStdout()
 	f.optional(c)
-	python, err := f.data.python.find(c.Context(), c.ErrOrStderr())
+	python, err := f.data.python.find(c.Context(), c.ErrOrStderr(), data.Root, data.Inputs)
 	if err != nil {
 		return err
 	}

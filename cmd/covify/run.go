@@ -80,6 +80,9 @@ func runContainer(c *cobra.Command, inv runner.Invocation) error {
 	for _, words := range job.Words {
 		fmt.Fprintf(stderr, "covify: %s\n", words)
 	}
+	if job.DataDir != "" {
+		lastRun{engine.Name, job.Variant}.remember(job.DataDir)
+	}
 	if inv.Print != "" {
 		return printJob(c.OutOrStdout(), job, inv.Print)
 	}

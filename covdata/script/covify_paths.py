@@ -8,6 +8,7 @@ import collections
 import filecmp
 import os
 import re
+import socket
 
 # Alone, these names say nothing about where a file belongs: nearly every package has one.
 COMMON_NAMES = frozenset(["__init__.py", "__main__.py"])
@@ -110,7 +111,7 @@ class Mapper:
                     decided[group][path] = known[path]
                 elif decided[group][path].how == "unknown":
                     decided[group][path] = self._follow(path, chosen[group], everywhere) or decided[group][path]
-                decided[group][path] = self._prefer_host(path, decided[group][path])
+                decided[group][path] = self._prefer_host(group, path, decided[group][path])
         return decided
 
     def _told(self, path):
@@ -133,8 +134,11 @@ class Mapper:
             return Decision(inside, "missing", None, ())
         return None
 
-    def _prefer_host(self, path, decision):
-        """A file that this machine has at the very path keeps it, unless the checkout's file is a copy of it."""
+    def _prefer_host(self, group, path, decision):
+        """A file that this machine measured and has keeps its path, unless the checkout's file is a copy of it."""
+        host = group[1] or socket.gethostname()
+        if decision.how == "alike" and host != socket.gethostname():
+            return decision  # a container's path says nothing about this machine's files
         if not os.path.isabs(path) or decision.how in ("paths", "map", "here") or not self.checkout.exists(path):
             return decision
         if decision.how == "alike" and _same(path, os.path.join(self.checkout.root, decision.path)):
