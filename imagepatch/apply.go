@@ -50,6 +50,9 @@ func newBase(img v1.Image, name, digest string) (*base, error) {
 	for _, d := range b.diffIDs {
 		b.ours = append(b.ours, slices.Contains(ours, d.String()))
 	}
+	if n := len(b.ours); n > 0 && len(ours) > 0 && !b.ours[n-1] {
+		b.plan.Name, b.plan.Digest = name, digest // built from a variant: it is the base now
+	}
 	return b, nil
 }
 
@@ -106,11 +109,8 @@ func renderLayer(l plan.Layer, cache string) (*blobLayer, error) {
 		return nil, err
 	}
 	diffID := hashOf(content)
-	file := filepath.Join(cache, "blobs", diffID.Hex+".tar.gz")
-	if cache != "" {
-		if data, err := os.ReadFile(file); err == nil {
-			return &blobLayer{digest: hashOf(data), diffID: diffID, data: data}, nil
-		}
+	if data := readBlob(cache, diffID); data != nil {
+		return &blobLayer{digest: hashOf(data), diffID: diffID, data: data}, nil
 	}
 	var b bytes.Buffer
 	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
@@ -123,10 +123,30 @@ func renderLayer(l plan.Layer, cache string) (*blobLayer, error) {
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
+	layer := &blobLayer{digest: hashOf(b.Bytes()), diffID: diffID, data: b.Bytes()}
 	if cache != "" {
-		_ = writeCache(file, b.Bytes()) // it only saves the next run some work
+		_ = writeCache(blobFile(cache, diffID, layer.digest.Hex), layer.data) // it only saves the next run some work
 	}
-	return &blobLayer{digest: hashOf(b.Bytes()), diffID: diffID, data: b.Bytes()}, nil
+	return layer, nil
+}
+
+// blobFile names a compressed layer in the cache by the digests of both its forms.
+func blobFile(cache string, diffID v1.Hash, digest string) string {
+	return filepath.Join(cache, "blobs", diffID.Hex+"-"+digest+".tar.gz")
+}
+
+// readBlob returns the compressed layer with a diffID from the cache, nil if it is not there as it was put there.
+func readBlob(cache string, diffID v1.Hash) []byte {
+	if cache == "" {
+		return nil
+	}
+	files, _ := filepath.Glob(blobFile(cache, diffID, "*"))
+	for _, file := range files {
+		if data, err := os.ReadFile(file); err == nil && file == blobFile(cache, diffID, hashOf(data).Hex) {
+			return data
+		}
+	}
+	return nil
 }
 
 func tarOf(l plan.Layer) ([]byte, error) {
@@ -210,7 +230,7 @@ func editConfig(b *base, p *plan.Plan, added []*blobLayer) ([]byte, error) {
 		return nil, err
 	}
 	sets := []error{container.set("Labels", labels), config.set("rootfs", v1.RootFS{Type: "layers", DiffIDs: diffIDs})}
-	if len(p.Env) > 0 {
+	if delete(container, "Env"); len(p.Env) > 0 {
 		sets = append(sets, container.set("Env", p.Env))
 	}
 	if history != nil {

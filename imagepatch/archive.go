@@ -37,6 +37,7 @@ type archive struct {
 	name    string          // full name of the image, or the tag for a layout
 	ociOnly bool            // no manifest.json
 	omit    map[string]bool // diffIDs of layers the reader has already
+	zipped  bool            // layers that lie in no archive are written with gzip
 	tw      *tar.Writer
 	seen    map[string]bool
 }
@@ -267,6 +268,7 @@ func (a *archive) writeLegacy() error {
 	if err != nil {
 		return err
 	}
+	a.zipped = isZipped(layers)
 	e := archiveEntry{Config: hashOf(config).Hex + ".json", RepoTags: a.repoTags()}
 	for _, l := range layers {
 		diffID, err := l.DiffID()
@@ -288,7 +290,26 @@ func (a *archive) writeLegacy() error {
 	return a.putJSON("manifest.json", []archiveEntry{e})
 }
 
-// putStored writes a layer uncompressed or as it is stored: old readers know no other compression than gzip.
+// isZipped reports whether layers of an archive are stored with gzip there.
+func isZipped(layers []v1.Layer) bool {
+	for _, l := range layers {
+		s, ok := l.(stored)
+		if !ok {
+			continue
+		}
+		rc, _, err := s.Stored()
+		if err != nil {
+			return false
+		}
+		defer rc.Close()
+		magic := make([]byte, 4)
+		_, err = io.ReadFull(rc, magic)
+		return err == nil && compression(magic) == gzipped
+	}
+	return false
+}
+
+// putStored writes a layer as it is stored, or as its neighbours are: some readers look at one layer only.
 func (a *archive) putStored(file string, l v1.Layer) error {
 	if s, ok := l.(stored); ok {
 		rc, size, err := s.Stored()
@@ -296,6 +317,13 @@ func (a *archive) putStored(file string, l v1.Layer) error {
 			return err
 		}
 		return a.stream(file, size, func() (io.ReadCloser, error) { return rc, nil })
+	}
+	if a.zipped {
+		size, err := l.Size()
+		if err != nil {
+			return err
+		}
+		return a.stream(file, size, l.Compressed)
 	}
 	rc, err := l.Uncompressed()
 	if err != nil {

@@ -55,7 +55,7 @@ const (
 
 // readEntries reads an uncompressed layer to its end.
 func readEntries(r io.Reader) ([]entry, error) {
-	var entries []entry
+	entries := []entry{}
 	for tr := tar.NewReader(r); ; {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
@@ -85,7 +85,7 @@ func newEntry(h *tar.Header) (e entry, ok bool) {
 	switch {
 	case base == opaqueMarker:
 		return entry{Path: path.Dir(name), Kind: kindOpaque}, true
-	case strings.HasPrefix(base, whiteoutPrefix+whiteoutPrefix):
+	case strings.Contains("/"+name, "/"+whiteoutPrefix+whiteoutPrefix):
 		return entry{}, false // AUFS bookkeeping
 	case strings.HasPrefix(base, whiteoutPrefix):
 		return entry{Path: path.Join(path.Dir(name), strings.TrimPrefix(base, whiteoutPrefix)), Kind: kindWhiteout}, true

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"syscall"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -44,6 +46,10 @@ func isTransient(err error) bool {
 		return status.StatusCode >= 500 || status.StatusCode == http.StatusTooManyRequests || status.StatusCode == http.StatusRequestTimeout
 	}
 	var dial *net.OpError
+	var request *url.Error
+	if errors.As(err, &request) && (request.Timeout() || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
+		return true // the other side hung up
+	}
 	return errors.As(err, &dial) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
@@ -63,4 +69,19 @@ func registryError(ref, registry string, err error) error {
 		return &TransientError{err}
 	}
 	return err
+}
+
+// transferError gives an error of reading a blob its type. What a registry's client refuses is not what its digest says.
+func transferError(blob string, err error) error {
+	var status *transport.Error
+	var file *fs.PathError
+	switch {
+	case errors.As(err, &status) && status.Request != nil && (status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden):
+		return &AuthError{status.Request.URL.Host, err}
+	case isTransient(err) || errors.Is(err, io.ErrUnexpectedEOF):
+		return &TransientError{err}
+	case status != nil || errors.As(err, &file):
+		return err
+	}
+	return &CorruptError{blob, err}
 }

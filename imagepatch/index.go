@@ -113,7 +113,9 @@ func (x *indexPatch) index(ctx context.Context, index v1.ImageIndex, sparse bool
 		return nil, err
 	}
 	patched := &rawIndex{base: index, mediaType: mediaType, images: map[v1.Hash]v1.Image{}, indexes: map[v1.Hash]v1.ImageIndex{}}
-	x.changed = map[string]bool{}
+	outer := x.changed
+	defer func() { x.changed = outer }()
+	x.changed = map[string]bool{} // attestations lie beside their images
 	var kept []json.RawMessage
 	for _, child := range children {
 		child, err := x.child(ctx, patched, child, sparse)
@@ -152,7 +154,7 @@ func (x *indexPatch) child(ctx context.Context, parent *rawIndex, raw json.RawMe
 	img, err := parent.Image(d.Digest)
 	var missing *missingBlobError
 	if sparse && (errors.As(err, &missing) || err == nil && !complete(img)) {
-		x.opts.Logf("leaving out %s, which the engine does not hold", d.Platform)
+		x.result.Dropped = append(x.result.Dropped, fmt.Sprintf("%s: the engine does not hold it", d.Platform))
 		return nil, nil
 	}
 	if err != nil {

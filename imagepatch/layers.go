@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,13 +16,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// CorruptError says that a layer is not what its digest or the image's configuration says.
+// CorruptError says that a layer, manifest or configuration is not what its digest says.
 type CorruptError struct {
-	Layer string // diffID
-	Err   error
+	Blob string // digest or diffID
+	Err  error
 }
 
-func (e *CorruptError) Error() string { return fmt.Sprintf("layer %s is corrupt: %v", e.Layer, e.Err) }
+func (e *CorruptError) Error() string { return fmt.Sprintf("%s is corrupt: %v", e.Blob, e.Err) }
 func (e *CorruptError) Unwrap() error { return e.Err }
 
 // A stored layer can be read as it lies in its archive, whatever its compression there.
@@ -75,14 +76,15 @@ func (r *layerReader) entries(ctx context.Context, l v1.Layer, diffID v1.Hash) (
 // readLayer streams a layer and checks that its content has the diffID: the cache would otherwise pass one image's
 // lie on to the others.
 func readLayer(ctx context.Context, l v1.Layer, diffID v1.Hash) ([]entry, error) {
-	content, err := openLayer(l)
+	opened, err := openLayer(l)
 	if err != nil {
-		return nil, fmt.Errorf("reading layer %s: %w", diffID, err)
+		return nil, openError(ctx, diffID, err)
 	}
-	defer content.Close()
+	defer opened.Close()
+	content := &transfer{Reader: opened}
 	plain, err := decompress(content)
 	if err != nil {
-		return nil, layerError(ctx, diffID, err)
+		return nil, content.layerError(ctx, diffID, err)
 	}
 	defer plain.Close()
 	digest := sha256.New()
@@ -95,7 +97,7 @@ func readLayer(ctx context.Context, l v1.Layer, diffID v1.Hash) ([]entry, error)
 		_, err = io.Copy(io.Discard, content) // to where the registry's digest is checked
 	}
 	if err != nil {
-		return nil, layerError(ctx, diffID, err)
+		return nil, content.layerError(ctx, diffID, err)
 	}
 	if sum := hex.EncodeToString(digest.Sum(nil)); sum != diffID.Hex {
 		return nil, &CorruptError{diffID.String(), fmt.Errorf("its content has the digest sha256:%s", sum)}
@@ -103,12 +105,39 @@ func readLayer(ctx context.Context, l v1.Layer, diffID v1.Hash) ([]entry, error)
 	return entries, nil
 }
 
-// layerError tells an interruption from damage.
-func layerError(ctx context.Context, diffID v1.Hash, err error) error {
-	if ctx.Err() != nil || isTransient(err) {
-		return fmt.Errorf("reading layer %s: %w", diffID, err)
+// transfer remembers the error with which the bytes of a layer ended.
+type transfer struct {
+	io.Reader
+	err error
+}
+
+func (t *transfer) Read(p []byte) (int, error) {
+	n, err := t.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		t.err = err
+	}
+	return n, err
+}
+
+// layerError tells an interruption from damage: what breaks off on its way may be whole where it comes from.
+func (t *transfer) layerError(ctx context.Context, diffID v1.Hash, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("reading layer %s: %w", diffID, ctx.Err())
+	}
+	var transient *TransientError
+	if t.err != nil && errors.As(transferError(diffID.String(), t.err), &transient) {
+		return fmt.Errorf("reading layer %s: %w", diffID, transient)
 	}
 	return &CorruptError{diffID.String(), err}
+}
+
+func openError(ctx context.Context, diffID v1.Hash, err error) error {
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	} else {
+		err = transferError(diffID.String(), err)
+	}
+	return fmt.Errorf("reading layer %s: %w", diffID, err)
 }
 
 func openLayer(l v1.Layer) (io.ReadCloser, error) {
@@ -148,7 +177,8 @@ func (r *layerReader) cached(diffID v1.Hash) ([]entry, bool) {
 		return nil, false
 	}
 	var entries []entry
-	return entries, json.Unmarshal(data, &entries) == nil
+	err = json.Unmarshal(data, &entries)
+	return entries, err == nil && entries != nil
 }
 
 // keep stores what was learned; a cache that cannot be written costs time, nothing else.

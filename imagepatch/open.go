@@ -2,6 +2,7 @@ package imagepatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -51,7 +52,8 @@ func open(ctx context.Context, ref Ref, access *Access) (*opened, error) {
 		if _, err := os.Stat(ref.Path); err != nil {
 			return nil, &NotFoundError{ref.String(), err}
 		}
-		return openLayout(os.DirFS(ref.Path), ref.Name)
+		o, err := openLayout(os.DirFS(ref.Path), ref.Name)
+		return o, readingError(ref, err)
 	case OCIArchive, DockerArchive:
 		t, err := openTar(ref.Path)
 		if os.IsNotExist(err) {
@@ -63,10 +65,22 @@ func open(ctx context.Context, ref Ref, access *Access) (*opened, error) {
 		o, err := openDockerArchive(t, ref.Name)
 		if err != nil {
 			t.Close()
-			return nil, err
+			return nil, readingError(ref, err)
 		}
 		o.closer = t
 		return o, nil
 	}
 	return nil, fmt.Errorf("reference %s names no place", ref)
+}
+
+// readingError adds to an error of reading a layout or archive which one it is.
+func readingError(ref Ref, err error) error {
+	var missing *NotFoundError
+	if errors.As(err, &missing) {
+		return &NotFoundError{ref.String(), missing.Err}
+	}
+	if err != nil {
+		err = fmt.Errorf("reading %s: %w", ref, err)
+	}
+	return err
 }

@@ -125,7 +125,10 @@ func (p *patcher) patch(ctx context.Context, o *opened) (content, *Result, error
 	}
 	config, err := o.image.ConfigFile()
 	if err != nil {
-		return content{}, nil, fmt.Errorf("reading the image configuration: %w", err)
+		return content{}, nil, fmt.Errorf("reading the image configuration: %w", transferError("the image configuration", err))
+	}
+	if want := p.opts.Platform; want != nil && !config.Platform().Satisfies(*want) {
+		return content{}, nil, &NotFoundError{Ref: "for platform " + want.String(), Err: fmt.Errorf("the only image there is for %s", config.Platform())}
 	}
 	platform := Platform{Platform: config.Platform().String()}
 	img, made, err := p.image(ctx, o.image, o.name, o.digest)

@@ -1,6 +1,7 @@
 package imagepatch
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -59,7 +60,7 @@ func ParseRef(s string) (Ref, error) {
 
 func imageName(s string, t Transport, n string) (Ref, error) {
 	if _, err := name.ParseReference(n); err != nil {
-		return Ref{}, &RefError{s, strings.TrimPrefix(err.Error(), "could not parse reference: ")}
+		return Ref{}, &RefError{s, cmp.Or(strings.TrimPrefix(err.Error(), "could not parse reference: "), "names no image")}
 	}
 	return Ref{Transport: t, Name: n}, nil
 }
@@ -88,8 +89,10 @@ func (r Ref) Variant() (Ref, error) {
 	switch r.Transport {
 	case OCILayout, OCIArchive, DockerArchive:
 		if r.Transport != OCILayout {
-			ext := filepath.Ext(r.Path)
-			v.Path = strings.TrimSuffix(r.Path, ext) + "-cov" + ext
+			v.Path = variantFile(r.Path)
+		}
+		if r.Transport == DockerArchive && r.Name != "" {
+			break
 		}
 		if r.Name != "" || r.Transport == OCILayout {
 			v.Name = variantTag(r.Name)
@@ -108,6 +111,16 @@ func (r Ref) Variant() (Ref, error) {
 	}
 	v.Name = base + ":" + variantTag(tag)
 	return v, nil
+}
+
+// variantFile puts -cov before the extension of an archive; the variant's is not compressed.
+func variantFile(path string) string {
+	ext := filepath.Ext(path)
+	if ext == ".gz" || ext == ".zst" {
+		path = strings.TrimSuffix(path, ext)
+		ext = filepath.Ext(path)
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(path, ext), "-cov") + "-cov" + ext
 }
 
 // variantTag puts -cov after a tag, or after the tag of a name, once: a variant's variant is itself.

@@ -51,23 +51,33 @@ func (r rootFS) apply(layer []entry) {
 			}
 		}
 	}
-	var hardLinks []entry
+	var early []entry // hard links that come before what they lead to
 	for _, e := range layer {
 		switch e.Kind {
 		case kindWhiteout, kindOpaque:
 		case kindHardLink:
-			hardLinks = append(hardLinks, e)
+			if !r.link(e) {
+				early = append(early, e)
+			}
 		default:
 			r.put(e)
 		}
 	}
-	for _, e := range hardLinks {
-		if n := r.lookup(e.Link); n != nil && n.children == nil {
-			linked := n.entry
-			linked.Path = e.Path
-			r.put(linked)
-		}
+	for _, e := range early {
+		r.link(e)
 	}
+}
+
+// link makes e another name of what its target is now; it reports whether there is such a file.
+func (r rootFS) link(e entry) bool {
+	n := r.lookup(e.Link)
+	if n == nil || n.children != nil {
+		return false
+	}
+	linked := n.entry
+	linked.Path = e.Path
+	r.put(linked)
+	return true
 }
 
 func (r rootFS) put(e entry) {

@@ -110,7 +110,7 @@ func (t *tarFS) Open(name string) (fs.File, error) {
 			m, ok = t.files[m.link]
 		}
 	}
-	if !ok {
+	if !ok || m.link != "" {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
 	return &tarFile{io.NewSectionReader(t.file, m.offset, m.size), m}, nil

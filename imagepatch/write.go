@@ -30,16 +30,23 @@ func write(ctx context.Context, ref Ref, c content, access *Access) error {
 		return writeFile(ref, &archive{content: c, name: ref.Name, ociOnly: true})
 	case DockerArchive:
 		if c.index != nil {
-			return fmt.Errorf("writing %s: the format holds one platform, choose it with --platform or write an oci-archive:", ref)
+			return fmt.Errorf("writing %s: the format holds one platform, choose it with --platform, or write an oci-archive", ref)
 		}
 		return writeFile(ref, &archive{content: c, name: ref.Name})
 	}
 	return fmt.Errorf("reference %s names no place", ref)
 }
 
-// writeFile writes an archive beside its place and renames it.
+// writeFile writes an archive beside its place and renames it. A link stays; what is no file, as a device, is not replaced.
 func writeFile(ref Ref, a *archive) error {
-	f, err := renameio.NewPendingFile(ref.Path, renameio.WithPermissions(0o644), renameio.WithExistingPermissions())
+	path := ref.Path
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("writing %s: %s is there and is no regular file", ref, path)
+	}
+	f, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644), renameio.WithExistingPermissions())
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", ref, err)
 	}

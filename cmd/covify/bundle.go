@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +33,12 @@ for, the newest release that supports it, on linux/amd64 and linux/arm64.`,
 			if dir == "" {
 				return usageError{errorf("covify bundle needs -o DIR, the folder to fill")}
 			}
-			logf := func(format string, args ...any) { fmt.Fprintf(c.ErrOrStderr(), format+"\n", args...) }
+			var said sync.Mutex // wheels are fetched several at a time
+			logf := func(format string, args ...any) {
+				said.Lock()
+				defer said.Unlock()
+				fmt.Fprintf(c.ErrOrStderr(), format+"\n", args...)
+			}
 			source, err := wheels.source(logf)
 			if err != nil {
 				return err

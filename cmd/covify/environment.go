@@ -13,7 +13,6 @@ import (
 	"github.com/covify/covify/runner"
 	"github.com/covify/covify/wheel/bundle"
 	"github.com/covify/covify/wheel/fetch"
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 )
 
@@ -28,7 +27,7 @@ func (f *accessFlags) add(c *cobra.Command) {
 
 // resolve takes credentials as docker and podman have stored them, and the engine that docker would use.
 func (f *accessFlags) resolve() (*imagepatch.Access, error) {
-	access := &imagepatch.Access{Keychain: authn.DefaultKeychain, Engine: &imagepatch.Engine{Host: engineHost()}}
+	access := &imagepatch.Access{Keychain: keychain(), Engine: &imagepatch.Engine{Host: engineHost()}}
 	if !f.tlsVerify {
 		access.PlainHTTP = true
 		transport := http.DefaultTransport.(*http.Transport).Clone()

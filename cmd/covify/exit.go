@@ -6,6 +6,8 @@ import (
 
 	"github.com/covify/covify/imagepatch"
 	"github.com/covify/covify/plan"
+	"github.com/covify/covify/runner"
+	"github.com/covify/covify/wheel"
 	"github.com/covify/covify/wheel/fetch"
 )
 
@@ -44,19 +46,23 @@ func exitCode(err error) int {
 		auth      *imagepatch.AuthError
 		transient *imagepatch.TransientError
 		index     *fetch.IndexError
+		word      *wheel.WordError
+		noFit     *wheel.NoFitError
+		daemon    *imagepatch.EngineError
+		engine    *runner.EngineError
 	)
 	switch {
 	case errors.As(err, &coded):
 		return coded.code
 	case errors.As(err, &exited):
 		return exited.ExitCode()
-	case errors.As(err, &usage), errors.As(err, &ref):
+	case errors.As(err, &usage), errors.As(err, &ref), errors.As(err, &word):
 		return exitUsage
-	case errors.As(err, &nothing):
+	case errors.As(err, &nothing), errors.As(err, &noFit):
 		return exitNothing
 	case errors.As(err, &auth):
 		return exitAuth
-	case errors.As(err, &transient):
+	case errors.As(err, &transient), errors.As(err, &daemon), errors.As(err, &engine):
 		return exitTransient
 	case errors.As(err, &index) && index.Unauthorised():
 		return exitAuth

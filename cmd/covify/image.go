@@ -163,6 +163,9 @@ func targetRef(src imagepatch.Ref, target string) (imagepatch.Ref, error) {
 		return src.Variant()
 	}
 	dst, err := imagepatch.ParseRef(target)
+	if err == nil && strings.Contains(dst.Name, "@") {
+		err = usageError{errorf("-t %s: a target has a tag, not a digest", target)}
+	}
 	if err != nil || dst.Transport != "" {
 		return dst, err
 	}

@@ -29,5 +29,21 @@ func newRootCmd() *cobra.Command {
 	})
 	root.AddCommand(newPlanCmd(), newRunCmd(), newCombineCmd(), newBundleCmd())
 	root.AddCommand(newReportCmds()...)
+	for _, c := range root.Commands() {
+		c.Args = usageArgs(c.Args)
+	}
 	return root
+}
+
+// usageArgs makes what check says against the number of arguments wrong use.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	if check == nil {
+		return nil
+	}
+	return func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return usageError{errorf("%w\nSee '%s --help'.", err, c.CommandPath())}
+		}
+		return nil
+	}
 }

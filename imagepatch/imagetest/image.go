@@ -61,7 +61,9 @@ func (l *Layer) Digest() (v1.Hash, error)            { return Hash(l.Blob), nil 
 func (l *Layer) DiffID() (v1.Hash, error)            { return l.Diff, nil }
 func (l *Layer) Size() (int64, error)                { return int64(len(l.Blob)), nil }
 func (l *Layer) MediaType() (types.MediaType, error) { return l.Family, nil }
-func (l *Layer) Compressed() (io.ReadCloser, error)  { return io.NopCloser(bytes.NewReader(l.Blob)), nil }
+func (l *Layer) Compressed() (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(l.Blob)), nil
+}
 func (l *Layer) Uncompressed() (io.ReadCloser, error) {
 	full, err := partial.CompressedToLayer(compressed{l})
 	if err != nil {

@@ -19,12 +19,10 @@ import (
 type Registry struct {
 	Host string // "127.0.0.1:PORT"
 
-	// Before is asked first, if set; it returns true if it answered itself.
-	Before func(http.ResponseWriter, *http.Request) bool
-
 	server *httptest.Server
 	inner  http.Handler
 	lock   sync.Mutex
+	before func(http.ResponseWriter, *http.Request) bool
 	seen   []string
 	blobs  map[string]bool // "repository digest"
 }
@@ -49,6 +47,13 @@ func (r *Registry) Close() { r.server.Close() }
 func (r *Registry) Die() {
 	r.server.Listener.Close()
 	r.server.CloseClientConnections()
+}
+
+// Intercept has f asked first about every request; it returns true if it answered itself.
+func (r *Registry) Intercept(f func(http.ResponseWriter, *http.Request) bool) {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	r.before = f
 }
 
 // Put keeps an image or an index under a name such as "app:1.0".
@@ -84,7 +89,7 @@ func (r *Registry) Requests() []string {
 func (r *Registry) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	r.lock.Lock()
 	r.seen = append(r.seen, q.Method+" "+q.URL.RequestURI())
-	before := r.Before
+	before := r.before
 	r.lock.Unlock()
 	if before != nil && before(w, q) {
 		return
