@@ -94,7 +94,7 @@ func TestDiffIDLie(t *testing.T) {
 	opts := options(t)
 	_, err := imagepatch.Patch(t.Context(), parse(t, "docker://"+r.Host+"/liar:1.0"), parse(t, "docker://"+r.Host+"/liar:cov"), opts)
 	var corrupt *imagepatch.CorruptError
-	if !errors.As(err, &corrupt) || corrupt.Layer != honest.Layers[1].Diff.String() {
+	if !errors.As(err, &corrupt) || corrupt.Blob != "layer "+honest.Layers[1].Diff.String() {
 		t.Errorf("the liar: %v", err)
 	}
 	patch(t, opts, "docker://"+r.Host+"/honest:1.0", "docker://"+r.Host+"/honest:cov")

@@ -18,7 +18,7 @@ import (
 
 // CorruptError says that a layer, manifest or configuration is not what its digest says.
 type CorruptError struct {
-	Blob string // digest or diffID
+	Blob string // "layer" or what else it is, and its digest
 	Err  error
 }
 
@@ -100,7 +100,7 @@ func readLayer(ctx context.Context, l v1.Layer, diffID v1.Hash) ([]entry, error)
 		return nil, content.layerError(ctx, diffID, err)
 	}
 	if sum := hex.EncodeToString(digest.Sum(nil)); sum != diffID.Hex {
-		return nil, &CorruptError{diffID.String(), fmt.Errorf("its content has the digest sha256:%s", sum)}
+		return nil, &CorruptError{"layer " + diffID.String(), fmt.Errorf("its content has the digest sha256:%s", sum)}
 	}
 	return entries, nil
 }
@@ -125,17 +125,17 @@ func (t *transfer) layerError(ctx context.Context, diffID v1.Hash, err error) er
 		return fmt.Errorf("reading layer %s: %w", diffID, ctx.Err())
 	}
 	var transient *TransientError
-	if t.err != nil && errors.As(transferError(diffID.String(), t.err), &transient) {
+	if t.err != nil && errors.As(transferError("layer "+diffID.String(), t.err), &transient) {
 		return fmt.Errorf("reading layer %s: %w", diffID, transient)
 	}
-	return &CorruptError{diffID.String(), err}
+	return &CorruptError{"layer " + diffID.String(), err}
 }
 
 func openError(ctx context.Context, diffID v1.Hash, err error) error {
 	if ctx.Err() != nil {
 		err = ctx.Err()
 	} else {
-		err = transferError(diffID.String(), err)
+		err = transferError("layer "+diffID.String(), err)
 	}
 	return fmt.Errorf("reading layer %s: %w", diffID, err)
 }

@@ -239,7 +239,7 @@ func TestCorruptLayer(t *testing.T) {
 			r := layerReader{cache: t.TempDir(), workers: 1, logf: t.Logf}
 			_, err := r.rootFS(t.Context(), []v1.Layer{l}, []v1.Hash{l.Diff})
 			var corrupt *CorruptError
-			if !errors.As(err, &corrupt) || corrupt.Layer != l.Diff.String() {
+			if !errors.As(err, &corrupt) || corrupt.Blob != "layer "+l.Diff.String() {
 				t.Errorf("%s %s: %v", good.Family, name, err)
 			}
 			if _, known := r.cached(l.Diff); known {

@@ -98,7 +98,7 @@ func (l *layout) read(h v1.Hash) ([]byte, error) {
 	defer f.Close()
 	data, err := io.ReadAll(f)
 	if err == nil && hashOf(data) != h {
-		err = &CorruptError{h.String(), fmt.Errorf("its content has the digest %s", hashOf(data))}
+		err = &CorruptError{"blob " + h.String(), fmt.Errorf("its content has the digest %s", hashOf(data))}
 	}
 	return data, err
 }

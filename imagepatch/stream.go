@@ -50,7 +50,7 @@ func (v *verifier) Read(p []byte) (int, error) {
 	v.sum.Write(p[:n])
 	if err == io.EOF {
 		if got := hex.EncodeToString(v.sum.Sum(nil)); got != v.want.Hex {
-			return n, &CorruptError{v.want.String(), fmt.Errorf("its content has the digest sha256:%s", got)}
+			return n, &CorruptError{"layer " + v.want.String(), fmt.Errorf("its content has the digest sha256:%s", got)}
 		}
 	}
 	return n, err
