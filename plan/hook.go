@@ -24,10 +24,11 @@ func Startup() []byte { return startup }
 
 // pthFile makes payloadDir importable and starts coverage in a process that asks for it. A process that does not ask
 // pays for one path entry and two look-ups. The line must not raise: site prints a traceback for every process then,
-// and a site directory may well be copied to an image without the payload.
+// and a site directory may well be copied to an image without the payload. In a venv site runs the line twice, and
+// coverage's own .pth file may have been first: the start-up module must not run, else it would be measured.
 func pthFile(payloadDir string) []byte {
-	return fmt.Appendf(nil, `%s
-import os; exec('if os.environ.get("COVERAGE_PROCESS_START") or os.environ.get("COVERAGE_PROCESS_CONFIG"):\n try:\n  import %[2]s\n except ImportError as e:\n  os.write(2, ("covify: no coverage: %%s\\n" %% e).encode())\n else:\n  %[2]s.start()')
+	return fmt.Appendf(nil, `%[1]s
+import os, sys; exec('if (os.environ.get("COVERAGE_PROCESS_START") or os.environ.get("COVERAGE_PROCESS_CONFIG")) and "%[2]s" not in sys.modules and not hasattr(getattr(sys.modules.get("coverage"), "process_startup", None), "coverage"):\n try:\n  import %[2]s\n except ImportError as e:\n  sys.modules["%[2]s"] = None\n  sys.stderr and sys.stderr.write("covify: no coverage: %%s in %[1]s\\n" %% e)\n else:\n  %[2]s.start()')
 `, payloadDir, startModule)
 }
 

@@ -8,18 +8,59 @@ import os
 import sys
 
 _started = False
+_CHILD = "COVIFY_CHILD"
 
 
 def start():
-    """Start coverage if COVERAGE_PROCESS_START or COVERAGE_PROCESS_CONFIG is set and not empty."""
+    """Start coverage if COVERAGE_PROCESS_START or COVERAGE_PROCESS_CONFIG is set and not empty.
+
+    As `coverage run` does, the first process of a family is measured from its program on, without sitecustomize and
+    usercustomize; what a measured process starts is measured from here on, as by coverage's own .pth file.
+    """
     global _started
     config = os.environ.get("COVERAGE_PROCESS_START") or os.environ.get("COVERAGE_PROCESS_CONFIG")
     if _started or not config:
         return
     _started = True
     try:
-        problem = _start(config)
+        child = os.environ.pop(_CHILD, None)
+        os.putenv(_CHILD, "1")  # Children inherit it, this process does not see it in os.environ.
+        if child or not _after_site(lambda: _try(config)):
+            _try(config)
     except Exception as error:
+        _say("%s: %s" % (type(error).__name__, error))
+
+
+def _after_site(begin):
+    """Have begin called at the end of site.main(); return False if that is not what is running."""
+    site = sys.modules.get("site")
+    frame = sys._getframe()
+    while frame and not (frame.f_code.co_name == "main" and frame.f_globals.get("__name__") == "site"):
+        frame = frame.f_back
+    if not (site and frame):
+        return False
+
+    def follow(name, after):
+        original = getattr(site, name)
+
+        def run():
+            setattr(site, name, original)
+            try:
+                original()
+            finally:
+                after()
+
+        setattr(site, name, run)
+
+    follow("execsitecustomize", lambda: follow("execusercustomize", begin) if site.ENABLE_USER_SITE else begin())
+    return True
+
+
+def _try(config):
+    """Start coverage, or say why not."""
+    try:
+        problem = _start(config)
+    except (Exception, SystemExit) as error:  # coverage leaves so if COVERAGE_CORE asks for a tracer it lacks.
         problem = "%s: %s" % (type(error).__name__, error)
     if problem:
         _say(problem)
@@ -27,30 +68,117 @@ def start():
 
 def _start(config):
     """Start coverage; return None, or what keeps the data from being written."""
-    import coverage
-
-    if os.environ.get("COVERAGE_PROCESS_CONFIG") is None:
+    data = os.environ.get("COVERAGE_PROCESS_CONFIG")
+    if data is None:
         # coverage reports an unreadable config file as one that does not exist, or with a traceback.
         try:
             open(config).close()
         except (IOError, OSError) as error:
             return "the coverage config %s is not readable: %s" % (config, error.strerror)
-    measured = _process_startup(coverage)
-    if measured is None:
-        return None  # Another .pth file was first.
-    where = os.path.dirname(os.path.abspath(measured.config.data_file))
-    if not os.access(where, os.W_OK | os.X_OK):
-        return "the data directory %s is not writable for UID %d" % (where, os.getuid())
-    return None
-
-
-def _process_startup(coverage):
-    """Call coverage.process_startup, without the warnings of an older coverage about settings it does not know yet."""
+    coverage = _import_coverage()
     import warnings
 
     with warnings.catch_warnings():
+        # An older coverage does not know all settings, and a payload without the C tracer is so on purpose.
         warnings.filterwarnings("ignore", message=r".*Unrecognized option '\[run\] (patch|sigterm)='")
-        return coverage.process_startup()
+        warnings.filterwarnings("ignore", message="Couldn't import C tracer: No module named")
+        # Known beforehand, since what was started cannot be undone: it would fail at exit, with a traceback.
+        where = os.environ.get("COVERAGE_FILE")
+        if not where:
+            where = coverage.Coverage(config_file=config if data is None else ":data:" + data).config.data_file
+        where = os.path.dirname(os.path.abspath(where))
+        if os.path.isdir(where) and not os.access(where, os.W_OK | os.X_OK):
+            return "the data directory %s is not writable for UID %d" % (where, os.getuid())
+        guarded = sys.version_info >= (3, 8)
+        if guarded:
+            _guard.__code__ = _unmeasured(_guard.__code__)
+        measured = coverage.process_startup()  # None if another .pth file was first
+    if guarded and measured is not None:
+        _guard(measured)
+    return None
+
+
+def _unmeasured(code):
+    """The same code, from no file: what runs beside the program is not measured with it."""
+    constants = tuple(_unmeasured(c) if isinstance(c, type(code)) else c for c in code.co_consts)
+    return code.replace(co_filename="<covify>", co_consts=constants)
+
+
+def _import_coverage():
+    """Import the image's own coverage if there is one, else the payload's.
+
+    site adds the directory of the hook before those it reads after it: Debian's own packages are in such a one.
+    """
+    before = list(sys.path)
+    here = os.path.dirname(__file__)
+    sys.path[:] = [path for path in before if path != here] + _later_sites() + [here]
+    try:
+        import coverage
+    finally:
+        sys.path[:] = before
+    return coverage
+
+
+def _later_sites():
+    """The interpreter's site directories that are not on sys.path yet. A venv may be closed to them."""
+    listed = getattr(sys.modules.get("site"), "getsitepackages", list)
+    if sys.prefix != getattr(sys, "base_prefix", sys.prefix):
+        return []
+    return [path for path in listed() if path not in sys.path]
+
+
+def _guard(measured):
+    """Make coverage's handler of SIGTERM safe for multiprocessing.Pool, which sends that signal at any moment.
+
+    Without a handler the signal ends the process at once. With one, Python forgets a signal that reaches a child before
+    os.fork returns there, and glibc's sem_wait sleeps on if the signal comes just as it wakes: the Pool then waits for that
+    child for ever. And a save must not be cut short by the handler, nor the handler's own by a second signal.
+    """
+    import signal
+    import threading
+
+    handler = signal.getsignal(signal.SIGTERM)
+    if getattr(handler, "__self__", None) is not measured:
+        return
+    save, saving, late, masks = measured.save, [], [], {}
+
+    def on_sigterm(number, frame):
+        if saving:
+            late.append(number)
+        else:
+            handler(number, frame)
+
+    def save_whole():
+        saving.append(True)
+        try:
+            save()
+        finally:
+            saving.pop()
+            if late and not saving:
+                del late[:]
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    def before_fork():
+        masks[threading.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+
+    def after_fork():
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop(threading.get_ident()))
+
+    def after_fork_in_child():
+        del saving[:], late[:]  # They were of other threads.
+        after_fork()
+        synchronize = sys.modules.get("multiprocessing.synchronize")
+        if synchronize is not None:
+            synchronize.SemLock.__enter__ = enter
+
+    def enter(lock):
+        while not lock._semlock.acquire(True, 0.5):
+            pass  # Python calls the handler here.
+        return True
+
+    measured.save = save_whole
+    signal.signal(signal.SIGTERM, on_sigterm)
+    os.register_at_fork(before=before_fork, after_in_parent=after_fork, after_in_child=after_fork_in_child)
 
 
 def _say(problem):
