@@ -23,11 +23,12 @@ type Interpreter struct {
 	Implementation string `json:"implementation"` // "cp" or "pp", as in wheel tags (PEP 425)
 	Major          int    `json:"major"`
 	Minor          int    `json:"minor"`
-	ABI            string `json:"abi"`            // "cp313", "cp313t", ...
-	Arch           string `json:"arch"`           // as uname says it: "x86_64"
-	Libc           string `json:"libc,omitempty"` // "glibc", "musl", or empty if it loads no extension modules
-	Prefix         string `json:"prefix"`         // sys.prefix: "/usr/local"
-	Stdlib         string `json:"stdlib"`         // "/usr/local/lib/python3.13"
+	ABI            string `json:"abi"`                 // "cp313", "cp313t", ...
+	Arch           string `json:"arch"`                // as uname says it: "x86_64"
+	Libc           string `json:"libc,omitempty"`      // "glibc", "musl", or empty if it loads no extension modules
+	Prefix         string `json:"prefix"`              // sys.prefix: "/usr/local"
+	Stdlib         string `json:"stdlib"`              // "/usr/local/lib/python3.13"
+	SlowSite       bool   `json:"slow_site,omitempty"` // the first .pth file makes every process compile the codec it is read with
 }
 
 // Version returns "3.13".

@@ -119,7 +119,8 @@ func payloads(facts plan.Facts) map[wheel.Target]plan.Choice {
 			version = "6.2"
 		}
 		all[t] = plan.Choice{Payload: &wheel.Payload{Name: version + "-" + t.ABI + "-" + t.Libc + "-" + t.Arch, Version: version,
-			Files: []wheel.PayloadFile{{Path: "coverage/__init__.py", Mode: 0o644, Data: []byte("# coverage")}}}}
+			Files:  []wheel.PayloadFile{{Path: "coverage/__init__.py", Mode: 0o644, Data: []byte("# coverage")}},
+			Stdlib: []wheel.PayloadFile{{Path: "encodings/__pycache__/utf_8_sig.cpython-313.pyc", Mode: 0o644, Data: []byte("code")}}}}
 	}
 	return all
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"path"
@@ -157,7 +158,20 @@ func (f *finder) describe(i *Interpreter, elf binaryFacts) (reason string) {
 	}
 	i.ABI = f.abi(*i, v[4])
 	i.Libc = f.libc(*i, elf)
+	i.SlowSite = f.slowSite(*i)
 	return ""
+}
+
+// slowSite reports whether site decodes .pth files with a module (CPython 3.13 and later, Lib/site.py) that the image has no
+// compiled file of: official images are stripped of those, and an unprivileged process cannot keep what it compiles.
+func (f *finder) slowSite(i Interpreter) bool {
+	const codec = "utf_8_sig"
+	encodings := path.Join(i.Stdlib, "encodings")
+	if i.Implementation != "cp" || strings.HasSuffix(i.ABI, "t") || !f.exists(path.Join(encodings, codec+".py")) {
+		return false
+	}
+	cache := fmt.Sprintf("%s.cpython-%d%d.pyc", codec, i.Major, i.Minor)
+	return !f.exists(path.Join(encodings, "__pycache__", cache)) && bytes.Contains(f.read(path.Join(i.Stdlib, "site.py")), []byte("utf-8-sig"))
 }
 
 // libName are the names of the directories that hold a standard library.

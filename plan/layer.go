@@ -31,8 +31,11 @@ func (b *builder) payloadLayer(p *wheel.Payload) Layer {
 }
 
 // hookLayer holds what differs from image to image: the hooks, the default settings and the data directory.
-func (b *builder) hookLayer(p *Plan, source Source, opts Options) Layer {
+func (b *builder) hookLayer(p *Plan, source Source, opts Options, compiled map[string][]byte) Layer {
 	s := b.stage()
+	for name, data := range compiled {
+		s.file(name, 0o644, data)
+	}
 	for _, i := range p.Installs {
 		s.file(path.Join(i.Path, hookStem+".pth"), 0o644, pthFile(i.Payload))
 		s.file(path.Join(i.Path, hookStem+".start"), 0o644, startFile())

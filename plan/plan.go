@@ -100,7 +100,7 @@ func Make(root fs.FS, facts Facts, img Image, payloads map[wheel.Target]Choice, 
 		p.Layers = append(p.Layers, b.payloadLayer(payload))
 	}
 	source := withWorkingDir(facts.Source, img.WorkingDir, b.tree)
-	p.Layers = append(p.Layers, b.hookLayer(p, source, opts))
+	p.Layers = append(p.Layers, b.hookLayer(p, source, opts, compiled(facts, payloads)))
 	if err := errors.Join(b.err, b.tree.err); err != nil {
 		return nil, err
 	}
@@ -109,6 +109,19 @@ func Make(root fs.FS, facts Facts, img Image, payloads map[wheel.Target]Choice, 
 		return nil, fmt.Errorf("the plan breaks a rule of its own, please report this: %w", err)
 	}
 	return p, nil
+}
+
+// compiled are the files that keep the hook from costing every process a compilation, by their path in the image.
+func compiled(facts Facts, payloads map[wheel.Target]Choice) map[string][]byte {
+	files := map[string][]byte{}
+	for _, i := range facts.Interpreters {
+		if c := payloads[i.Target()]; i.SlowSite && c.Payload != nil {
+			for _, f := range c.Payload.Stdlib {
+				files[path.Join(i.Stdlib, f.Path)] = f.Data
+			}
+		}
+	}
+	return files
 }
 
 // choose fills Installs and Skipped and returns the distinct payloads, sorted by name.

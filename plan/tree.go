@@ -138,6 +138,8 @@ func (t *tree) stat(p string) fs.FileInfo {
 	return t.lstat(r).info
 }
 
+func (t *tree) exists(p string) bool { return t.stat(p) != nil }
+
 func (t *tree) isDir(p string) bool {
 	info := t.stat(p)
 	return info != nil && info.IsDir()

@@ -24,6 +24,7 @@ type Payload struct {
 	Version string // coverage's release
 	Pure    bool   // without the C tracer
 	Files   []PayloadFile
+	Stdlib  []PayloadFile // compiled standard library modules, below the library's folder, that a hook has every process import
 }
 
 // PayloadFile is a regular file of a payload.

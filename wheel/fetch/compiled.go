@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/covify/covify/wheel"
@@ -51,8 +53,17 @@ func addCompiled(p *wheel.Payload, bundle fs.FS, t wheel.Target, startUp []byte)
 	if err != nil {
 		return fmt.Errorf("reading the bundle's %s: %w", name, err)
 	}
+	for _, name := range slices.Sorted(maps.Keys(compiled)) {
+		if below, ok := strings.CutPrefix(name, stdlib); ok {
+			p.Stdlib = append(p.Stdlib, wheel.PayloadFile{Path: below, Mode: 0o644, Data: compiled[name]})
+			delete(compiled, name)
+		}
+	}
 	return p.AddCompiled(compiled)
 }
+
+// stdlib is where an archive has compiled files of the standard library. Python checks those against its own sources.
+const stdlib = "stdlib/"
 
 // readCompiled gives the members of an archive whose source is among sources,
 // which are sums by path.
@@ -63,7 +74,7 @@ func readCompiled(data []byte, sources map[string]string) (map[string][]byte, er
 	}
 	files := map[string][]byte{}
 	for _, member := range archive.File {
-		if source, ok := sources[sourceOf(member.Name)]; !ok || source != member.Comment {
+		if source, ok := sources[sourceOf(member.Name)]; !strings.HasPrefix(member.Name, stdlib) && (!ok || source != member.Comment) {
 			continue
 		}
 		r, err := member.Open()
