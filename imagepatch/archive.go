@@ -34,10 +34,10 @@ func (c content) digest() (v1.Hash, error) {
 // can load it. An image that came without a manifest goes out without one.
 type archive struct {
 	content
-	name    string          // full name of the image, or the tag for a layout
-	ociOnly bool            // no manifest.json
-	omit    map[string]bool // diffIDs of layers the reader has already
-	zipped  bool            // layers that lie in no archive are written with gzip
+	name    string // full name of the image, or the tag for a layout
+	ociOnly bool   // no manifest.json
+	store   store  // of the engine that reads it and has the layers in held
+	zipped  bool   // layers that lie in no archive are written with gzip
 	tw      *tar.Writer
 	seen    map[string]bool
 }
@@ -186,6 +186,9 @@ func (a *archive) putLayer(l v1.Layer) error {
 	if err != nil {
 		return err
 	}
+	if diffID, err := l.DiffID(); a.store == containerdStore && err == nil && a.held[diffID.String()] {
+		return nil
+	}
 	return a.stream(blobName(digest), size, l.Compressed)
 }
 
@@ -277,7 +280,7 @@ func (a *archive) writeLegacy() error {
 		}
 		file := diffID.Hex + "/layer.tar"
 		e.Layers = append(e.Layers, file)
-		if a.omit[diffID.String()] {
+		if a.store == classicStore && a.held[diffID.String()] {
 			continue
 		}
 		if err := a.putStored(file, l); err != nil {

@@ -132,10 +132,21 @@ func loadDaemon(ctx context.Context, r Ref, c content, access *Access) error {
 		return err
 	}
 	defer engine.Close()
-	a := &archive{content: c, name: fullName(r.Name)}
-	if c.held != nil && isClassic(ctx, engine) {
-		a.omit = c.held
+	a := archive{content: c, name: fullName(r.Name)}
+	if c.held == nil {
+		return load(ctx, engine, r, a)
 	}
+	a.store = storeOf(ctx, engine)
+	err = load(ctx, engine, r, a)
+	var missing *missingLayerError
+	if errors.As(err, &missing) {
+		a.store = otherStore // it lost what it had
+		err = load(ctx, engine, r, a)
+	}
+	return err
+}
+
+func load(ctx context.Context, engine *client.Client, r Ref, a archive) error {
 	pr, pw := io.Pipe()
 	go func() { pw.CloseWithError(a.write(pw)) }()
 	defer pr.Close()
@@ -147,35 +158,53 @@ func loadDaemon(ctx context.Context, r Ref, c content, access *Access) error {
 	return loadResult(r, loaded)
 }
 
-// isClassic reports whether the engine is a Docker with its own layer store, which loads images by diffID and reads no
-// layer that it has. Podman and the containerd store want them all.
-func isClassic(ctx context.Context, c *client.Client) bool {
+// store is how an engine keeps images, as far as loading goes.
+type store int
+
+const (
+	otherStore      store = iota // wants every layer: podman's
+	classicStore                 // Docker's own: loads docker-archives by diffID and reads no layer that it has
+	containerdStore              // Docker's from version 29 on: loads OCI layouts, whose blobs may be in its content store already
+)
+
+func storeOf(ctx context.Context, c *client.Client) store {
 	info, err := c.Info(ctx, client.InfoOptions{})
 	if err != nil {
-		return false
+		return otherStore
 	}
 	for _, kv := range info.Info.DriverStatus {
 		if strings.Contains(kv[1], "containerd") {
-			return false
+			return containerdStore
 		}
 	}
 	switch info.Info.Driver {
 	case "overlay2", "fuse-overlayfs", "btrfs", "zfs", "vfs", "aufs", "devicemapper":
-		return info.Info.DockerRootDir != "" && len(info.Info.Runtimes) > 0 && !strings.Contains(info.Info.DockerRootDir, "containers/storage")
+		if info.Info.DockerRootDir != "" && len(info.Info.Runtimes) > 0 && !strings.Contains(info.Info.DockerRootDir, "containers/storage") {
+			return classicStore
+		}
 	}
-	return false
+	return otherStore
 }
+
+// missingLayerError says that an engine was not given a layer that it does not have.
+type missingLayerError struct{ message string }
+
+func (e *missingLayerError) Error() string { return e.message }
 
 // loadResult reads the engine's progress messages to their end; an error arrives as one of them.
 func loadResult(r Ref, messages io.Reader) error {
 	for d := json.NewDecoder(messages); ; {
 		var m struct {
-			Error string `json:"error"`
+			Error  string `json:"error"`
+			Stream string `json:"stream"`
 		}
 		if err := d.Decode(&m); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return fmt.Errorf("loading %s into the engine: %w", r, err)
+		}
+		if strings.Contains(m.Stream, "Error unpacking image") { // said, and no error otherwise
+			return fmt.Errorf("loading %s into the engine: %w", r, &missingLayerError{strings.TrimSpace(m.Stream)})
 		}
 		if m.Error != "" {
 			return fmt.Errorf("loading %s into the engine: %s", r, m.Error)
