@@ -122,36 +122,7 @@ func (a *archive) annotations() map[string]string {
 	return map[string]string{annotationRefName: tag, annotationImageName: fullName(a.name)}
 }
 
-func (a *archive) putIndex(index v1.ImageIndex) error {
-	m, err := index.IndexManifest()
-	if err != nil {
-		return err
-	}
-	for _, d := range m.Manifests {
-		if d.MediaType.IsIndex() {
-			child, err := index.ImageIndex(d.Digest)
-			if err == nil {
-				err = a.putIndex(child)
-			}
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		child, err := index.Image(d.Digest)
-		if err == nil {
-			err = a.putImage(child)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	raw, err := index.RawManifest()
-	if err != nil {
-		return err
-	}
-	return a.putBlob(raw)
-}
+func (a *archive) putIndex(index v1.ImageIndex) error { return eachBelow(index, a.putImage, a.putBlob) }
 
 func (a *archive) putImage(img v1.Image) error {
 	layers, err := img.Layers()

@@ -269,3 +269,37 @@ func redescribe(raw json.RawMessage, to partial.Describable) (json.RawMessage, e
 	}
 	return encode(d)
 }
+
+// eachBelow calls put for every image of an index and of the indexes in it, and putIndex for the raw manifest of each index, after
+// all that it names.
+func eachBelow(index v1.ImageIndex, put func(v1.Image) error, putIndex func([]byte) error) error {
+	m, err := index.IndexManifest()
+	if err != nil {
+		return err
+	}
+	for _, d := range m.Manifests {
+		if err := below(index, d, put, putIndex); err != nil {
+			return err
+		}
+	}
+	raw, err := index.RawManifest()
+	if err != nil {
+		return err
+	}
+	return putIndex(raw)
+}
+
+func below(index v1.ImageIndex, d v1.Descriptor, put func(v1.Image) error, putIndex func([]byte) error) error {
+	if d.MediaType.IsIndex() {
+		child, err := index.ImageIndex(d.Digest)
+		if err != nil {
+			return err
+		}
+		return eachBelow(child, put, putIndex)
+	}
+	child, err := index.Image(d.Digest)
+	if err != nil {
+		return err
+	}
+	return put(child)
+}

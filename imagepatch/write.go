@@ -121,34 +121,9 @@ func fillDir(dir, tag string, c content) error {
 
 // writeIndexBlobs writes an index and all below it as blobs.
 func writeIndexBlobs(p ggcrlayout.Path, index v1.ImageIndex) error {
-	m, err := index.IndexManifest()
-	if err != nil {
-		return err
-	}
-	for _, d := range m.Manifests {
-		if d.MediaType.IsIndex() {
-			child, err := index.ImageIndex(d.Digest)
-			if err == nil {
-				err = writeIndexBlobs(p, child)
-			}
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		child, err := index.Image(d.Digest)
-		if err == nil {
-			err = p.WriteImage(child)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	raw, err := index.RawManifest()
-	if err != nil {
-		return err
-	}
-	return renameio.WriteFile(filepath.Join(string(p), blobName(hashOf(raw))), raw, 0o644)
+	return eachBelow(index, func(img v1.Image) error { return p.WriteImage(img) }, func(raw []byte) error {
+		return renameio.WriteFile(filepath.Join(string(p), blobName(hashOf(raw))), raw, 0o644)
+	})
 }
 
 // layoutIndex reads the index of a layout that there is, or returns a new one for an empty directory.
