@@ -146,14 +146,9 @@ func (f Frontend) plan(ctx context.Context, ref client.Reference, img *ocispecs.
 	if err != nil {
 		return nil, err
 	}
-	payloads := map[wheel.Target]plan.Choice{}
-	for _, t := range facts.Targets() {
-		payload, err := f.Payloads(ctx, t, s.coverage)
-		var noFit *wheel.NoFitError
-		if err != nil && !errors.As(err, &noFit) {
-			return nil, fmt.Errorf("getting coverage for %s: %w", t, err)
-		}
-		payloads[t] = plan.Choice{Payload: payload, Err: err}
+	payloads, err := plan.Choose(facts, func(t wheel.Target) (*wheel.Payload, error) { return f.Payloads(ctx, t, s.coverage) })
+	if err != nil {
+		return nil, err
 	}
 	base, _, _ := plan.Restore(plan.Image{Env: img.Config.Env, Labels: img.Config.Labels, WorkingDir: img.Config.WorkingDir})
 	return plan.Make(root, facts, base, payloads, plan.Options{Version: f.Version, DataDir: s.dataDir, NoEnv: s.noEnv})

@@ -4,7 +4,6 @@ package imagepatch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/covify/covify/plan"
@@ -154,7 +153,7 @@ func (p *patcher) image(ctx context.Context, img v1.Image, name, digest string) 
 	if err != nil {
 		return nil, nil, fmt.Errorf("looking for Python: %w", err)
 	}
-	payloads, err := p.payloads(ctx, facts)
+	payloads, err := plan.Choose(facts, func(t wheel.Target) (*wheel.Payload, error) { return p.opts.Payloads(ctx, t) })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -164,18 +163,4 @@ func (p *patcher) image(ctx context.Context, img v1.Image, name, digest string) 
 	}
 	variant, err := apply(b, made, p.opts.CacheDir)
 	return variant, made, err
-}
-
-// payloads chooses a payload for every target. That no wheel fits is a fact of the target; that none can be had is an error.
-func (p *patcher) payloads(ctx context.Context, facts plan.Facts) (map[wheel.Target]plan.Choice, error) {
-	choices := map[wheel.Target]plan.Choice{}
-	for _, t := range facts.Targets() {
-		payload, err := p.opts.Payloads(ctx, t)
-		var noFit *wheel.NoFitError
-		if err != nil && !errors.As(err, &noFit) {
-			return nil, fmt.Errorf("getting coverage for %s: %w", t, err)
-		}
-		choices[t] = plan.Choice{Payload: payload, Err: err}
-	}
-	return choices, nil
 }

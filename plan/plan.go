@@ -71,6 +71,21 @@ type Choice struct {
 	Err     error
 }
 
+// Choose asks get for a payload of every target of facts. That no wheel fits is a fact of the target; that none can be had is
+// an error, which names the target.
+func Choose(facts Facts, get func(wheel.Target) (*wheel.Payload, error)) (map[wheel.Target]Choice, error) {
+	choices := map[wheel.Target]Choice{}
+	for _, t := range facts.Targets() {
+		payload, err := get(t)
+		var noFit *wheel.NoFitError
+		if err != nil && !errors.As(err, &noFit) {
+			return nil, fmt.Errorf("getting coverage for %s: %w", t, err)
+		}
+		choices[t] = Choice{Payload: payload, Err: err}
+	}
+	return choices, nil
+}
+
 // NothingError says that an image holds no Python that can be covered, and what was left alone.
 type NothingError struct{ Skipped []Skip }
 
