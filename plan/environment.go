@@ -207,9 +207,10 @@ func (f *finder) topLevel(site, info, dist string) []string {
 }
 
 // venvOwn are the names that venv, virtualenv and installers put into a venv.
-var venvOwn = map[string]bool{"bin": true, "lib": true, "lib64": true, "include": true, "share": true, "etc": true, "man": true, "local": true, "src": false}
+var venvOwn = map[string]bool{"bin": true, "lib": true, "lib64": true, "include": true, "share": true, "etc": true, "man": true, "local": true}
 
-// codeBelow lists the directories of Python code directly below a venv, as "python -m venv /app" leaves them.
+// codeBelow lists the directories of Python code directly below a venv, as "python -m venv /app" leaves them, and the venv
+// itself if Python files lie directly in it: its installed packages stay third-party for coverage.
 func (f *finder) codeBelow(venv string) []string {
 	var dirs []string
 	for _, e := range f.list(venv) {
@@ -217,18 +218,10 @@ func (f *finder) codeBelow(venv string) []string {
 			dirs = append(dirs, path.Join(venv, e.Name()))
 		}
 	}
-	if len(dirs) > 0 || f.hasCode(venv, 0) {
-		return append(dirs, f.scripts(venv)...)
-	}
-	return nil
-}
-
-// scripts returns venv itself if Python files lie directly in it. Its installed packages stay third-party for coverage.
-func (f *finder) scripts(venv string) []string {
 	if f.hasCode(venv, 0) {
-		return []string{venv}
+		dirs = append(dirs, venv)
 	}
-	return nil
+	return dirs
 }
 
 // hasCode reports whether a Python file lies in dir or at most depth levels below.

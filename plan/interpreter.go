@@ -48,7 +48,7 @@ var prunedNames = map[string]bool{
 	"include": true, "man": true, "conda-meta": true,
 }
 
-// Prunes reports whether FindInterpreters never looks below the directory at an absolute path.
+// prunes reports whether FindInterpreters never looks below the directory at an absolute path.
 func prunes(dir string) bool {
 	if pruned[dir] || prunedNames[path.Base(dir)] {
 		return true

@@ -71,22 +71,19 @@ func (f *wheelFlags) source(logf func(string, ...any)) (*fetch.Source, error) {
 // identity tells one covify with its wheels from another. It is "" where wheels come from a package index, which may offer
 // a newer one any time.
 func (f *wheelFlags) identity(coverage string) string {
-	file := filepath.Join(f.bundle, "index.json")
-	if f.bundle == "" {
-		if bundle.Empty() {
-			return ""
-		}
-		file = ""
+	if f.bundle == "" && bundle.Empty() {
+		return ""
 	}
 	executable, err := os.Executable()
 	if err != nil {
 		return ""
 	}
+	parts := []string{executable}
+	if f.bundle != "" {
+		parts = append(parts, filepath.Join(f.bundle, "index.json"))
+	}
 	identity := coverage
-	for _, part := range []string{executable, file} {
-		if part == "" {
-			continue
-		}
+	for _, part := range parts {
 		info, err := os.Stat(part)
 		if err != nil {
 			return ""
@@ -108,10 +105,15 @@ func cacheDir() string {
 	return filepath.Join(dir, "covify")
 }
 
+// thisHost is what decides on this machine which engine docker and podman talk to.
+func thisHost() runner.Host {
+	home, _ := os.UserHomeDir()
+	return runner.Host{Env: os.Getenv, Home: home, UID: os.Getuid()}
+}
+
 // engineHost is the address of the local engine's API: that of docker's own client, else podman's.
 func engineHost() string {
-	home, _ := os.UserHomeDir()
-	host := runner.Host{Env: os.Getenv, Home: home, UID: os.Getuid()}
+	host := thisHost()
 	docker, err := runner.DockerEndpoint(host)
 	podman := runner.PodmanEndpoint(host)
 	if err == nil && (docker.Origin != "default" || isSocket(docker.Address) || !isSocket(podman.Address)) {

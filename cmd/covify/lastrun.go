@@ -46,8 +46,7 @@ func pythonInImage(ctx context.Context, stderr io.Writer, image, root string, in
 			return covdata.Python{}, errors.New("no variant is known that could be used instead; --image names one")
 		}
 	}
-	home, _ := os.UserHomeDir()
-	engine, err := runner.FindEngine(ctx, last.Engine, runner.Host{Env: os.Getenv, Home: home, UID: os.Getuid()})
+	engine, err := runner.FindEngine(ctx, last.Engine, thisHost())
 	if err != nil {
 		return covdata.Python{}, err
 	}

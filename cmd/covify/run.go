@@ -61,8 +61,7 @@ func runUsage(c *cobra.Command, err error) error {
 
 func runContainer(c *cobra.Command, inv runner.Invocation) error {
 	ctx, stderr := c.Context(), c.ErrOrStderr()
-	home, _ := os.UserHomeDir()
-	engine, err := runner.FindEngine(ctx, inv.Engine, runner.Host{Env: os.Getenv, Home: home, UID: os.Getuid()})
+	engine, err := runner.FindEngine(ctx, inv.Engine, thisHost())
 	if err != nil {
 		return err
 	}
