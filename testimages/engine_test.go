@@ -198,7 +198,7 @@ func platformOracle(t *testing.T, c *testCase, e *engine, image, platform, rcfil
 	if code != c.Exit {
 		t.Fatalf("the oracle: exit code %d, want %d\n%s%s", code, c.Exit, stdout, stderr)
 	}
-	want := dump(t, data)
+	want := dumpWith(t, data, "oracle")
 	for path := range c.Files {
 		if len(want[path].Lines) == 0 {
 			t.Errorf("the oracle measured nothing of %s", path)

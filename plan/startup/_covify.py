@@ -19,7 +19,7 @@ def start():
     """
     global _started
     config = os.environ.get("COVERAGE_PROCESS_START") or os.environ.get("COVERAGE_PROCESS_CONFIG")
-    if _started or not config:
+    if _started or not config or _is_tracker():
         return
     _started = True
     try:
@@ -29,6 +29,14 @@ def start():
             _try(config)
     except Exception as error:
         _say("%s: %s" % (type(error).__name__, error))
+
+
+def _is_tracker():
+    """Tell whether this is multiprocessing's resource tracker, which runs nothing but the standard library.
+
+    It ends after its parent, so that in a container whose first process the parent is, it is killed as it saves.
+    """
+    return any(argument.startswith("from multiprocessing.resource_tracker import main") for argument in _argv())
 
 
 def _after_site(begin):
@@ -198,5 +206,12 @@ def _say(problem):
 
 
 def _argv():
-    """The command line, which sys does not hold yet while site runs in older versions."""
-    return getattr(sys, "orig_argv", None) or getattr(sys, "argv", None) or [sys.executable or "python"]
+    """The command line, which sys does not hold in full, or not yet, in versions before 3.10."""
+    listed = getattr(sys, "orig_argv", None)
+    if not listed:
+        try:
+            with open("/proc/self/cmdline") as cmdline:
+                listed = cmdline.read().rstrip("\0").split("\0")
+        except Exception:
+            listed = getattr(sys, "argv", None) or [sys.executable or "python"]
+    return listed
