@@ -1,11 +1,11 @@
 package frontend
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/covify/covify/llbgen"
 	"github.com/covify/covify/plan"
@@ -15,79 +15,63 @@ import (
 	"github.com/moby/buildkit/frontend/gateway/client"
 	"github.com/moby/buildkit/solver/pb"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 )
 
-// Frontend makes variants of build results.
-type Frontend struct {
-	Version  string                                                              // covify's
-	Payloads func(context.Context, wheel.Target, string) (*wheel.Payload, error) // the payload for a target, of a coverage version or the newest
-}
-
-// settingPrefix marks the build args that are for covify.
-const settingPrefix = "build-arg:COVIFY_"
-
-// settings are the user's choices, given as build args.
-type settings struct {
-	coverage string // COVIFY_COVERAGE: version
-	dataDir  string // COVIFY_DATA_DIR
-	noEnv    bool   // COVIFY_NO_ENV=1
-	strict   bool   // COVIFY_STRICT=1: an image without Python is an error
-}
-
-func parseSettings(opts map[string]string) (s settings, err error) {
-	for key, value := range opts {
-		name, ours := strings.CutPrefix(key, settingPrefix)
-		if !ours {
-			continue
-		}
-		switch name {
-		case "COVERAGE":
-			s.coverage = value
-		case "DATA_DIR":
-			s.dataDir = value
-		case "NO_ENV":
-			s.noEnv = value == "1" || value == "true"
-		case "STRICT":
-			s.strict = value == "1" || value == "true"
-		default:
-			return s, fmt.Errorf("covify: unknown build arg COVIFY_%s; there are COVIFY_COVERAGE, COVIFY_DATA_DIR, COVIFY_NO_ENV and COVIFY_STRICT", name)
-		}
-	}
-	return s, nil
+// A variant is what became of one image.
+type variant struct {
+	ref    client.Reference
+	config []byte // image configuration
+	plan   *plan.Plan
 }
 
 // cover replaces the reference and the configuration of every platform of a result.
-func (f Frontend) cover(ctx context.Context, c client.Client, res *client.Result, opts map[string]string, s settings) (*client.Result, error) {
-	platforms, err := exptypes.ParsePlatforms(res.Metadata)
+func (f Frontend) cover(ctx context.Context, b *build, res *client.Result) (*client.Result, error) {
+	parsed, err := exptypes.ParsePlatforms(res.Metadata)
 	if err != nil {
 		return nil, err
 	}
-	imports, err := cacheImports(opts)
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range platforms.Platforms {
+	made := make([]*variant, len(parsed.Platforms))
+	group, groupCtx := errgroup.WithContext(ctx)
+	for i, p := range parsed.Platforms {
 		ref, _ := res.FindRef(p.ID)
-		key := configKey(res, p.ID)
-		made, config, err := f.platform(ctx, c, ref, res.Metadata[key], imports, s)
-		var nothing *plan.NothingError
-		switch {
-		case errors.As(err, &nothing) && !s.strict:
-			if err := warn(ctx, c, fmt.Sprintf("covify: %s is left as it is: %v", p.ID, err)); err != nil {
-				return nil, err
-			}
+		config := res.Metadata[configKey(res, p.ID)]
+		group.Go(func() (err error) {
+			made[i], err = f.orNothing(groupCtx, b, p.ID, ref, config)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for i, p := range parsed.Platforms {
+		if made[i] == nil {
 			continue
-		case err != nil:
-			return nil, fmt.Errorf("covify: platform %s: %w", p.ID, err)
 		}
 		if len(res.Refs) > 0 {
-			res.AddRef(p.ID, made)
+			res.AddRef(p.ID, made[i].ref)
 		} else {
-			res.SetRef(made)
+			res.SetRef(made[i].ref)
 		}
-		res.AddMeta(key, config)
+		res.AddMeta(configKey(res, p.ID), made[i].config)
+		if err := b.addSBOM(ctx, res, p.ID, made[i].plan); err != nil {
+			return nil, err
+		}
 	}
 	return res, nil
+}
+
+// orNothing makes the variant of one platform's image. One that holds no Python is left as it is, with a warning: nil.
+func (f Frontend) orNothing(ctx context.Context, b *build, platform string, ref client.Reference, config []byte) (*variant, error) {
+	v, err := f.variant(ctx, b, ref, config, plan.Image{})
+	var nothing *plan.NothingError
+	if errors.As(err, &nothing) && !b.settings.strict {
+		return nil, b.Warn(ctx, "", fmt.Sprintf("covify: %s is left as it is: %v", platform, err), client.WarnOpts{Level: 1})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("covify: platform %s: %w", platform, err)
+	}
+	return v, nil
 }
 
 // configKey is where the platform's image configuration is: with the platform in the key if there is one.
@@ -99,49 +83,80 @@ func configKey(res *client.Result, id string) string {
 	return exptypes.ExporterImageConfigKey
 }
 
-func warn(ctx context.Context, c client.Client, words string) error {
-	return c.Warn(ctx, "", words, client.WarnOpts{Level: 1})
+// Image makes the variant of an image that is not built here: its filesystem, its configuration, and how it is called. It returns
+// the variant's filesystem, configuration and Plan. The error is a *plan.NothingError if there is no Python to be covered.
+func (f Frontend) Image(ctx context.Context, c client.Client, ref client.Reference, config []byte, name, digest string) (client.Reference, []byte, *plan.Plan, error) {
+	b, err := newBuild(c)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	v, err := f.variant(ctx, b, ref, config, plan.Image{Name: name, Digest: digest})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return v.ref, v.config, v.plan, nil
 }
 
-// platform makes the variant of one image.
-func (f Frontend) platform(ctx context.Context, c client.Client, ref client.Reference, config []byte, imports []client.CacheOptionsEntry, s settings) (client.Reference, []byte, error) {
+// variant makes the variant of one image, of which called holds the name and the digest.
+func (f Frontend) variant(ctx context.Context, b *build, ref client.Reference, config []byte, called plan.Image) (*variant, error) {
 	img, err := readConfig(config)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if ref == nil {
-		return nil, nil, &plan.NothingError{}
+	if ref == nil { // of FROM scratch without a file
+		return nil, &plan.NothingError{}
 	}
 	if img.OS != "" && img.OS != "linux" {
-		return nil, nil, &plan.NothingError{Skipped: []plan.Skip{{Path: img.OS, Reason: "not a Linux image"}}}
+		return nil, &plan.NothingError{Skipped: []plan.Skip{{Path: img.OS, Reason: "not a Linux image"}}}
 	}
-	p, err := f.plan(ctx, ref, img, s)
+	called.Env, called.Labels, called.WorkingDir = img.Config.Env, img.Config.Labels, img.Config.WorkingDir
+	base, _, covered := plan.Restore(called)
+	root := newRefFS(ctx, ref)
+	p, err := f.plan(ctx, root, base, b.settings)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	state, err := ref.ToState()
-	if err != nil {
-		return nil, nil, err
+	rendered := *p
+	if covered && root.holds(p) {
+		rendered.Layers = nil
+	} else if ref, err = f.render(ctx, b, ref, p, covered); err != nil {
+		return nil, err
 	}
-	caps := c.BuildOpts().LLBCaps
-	def, err := llbgen.State(state, p, llbgen.Options{Merge: caps.Supports(pb.CapMergeOp) == nil}).Marshal(ctx, llb.WithCaps(caps))
-	if err != nil {
-		return nil, nil, err
-	}
-	solved, err := c.Solve(ctx, client.SolveRequest{Definition: def.ToPB(), CacheImports: imports})
-	if err != nil {
-		return nil, nil, err
-	}
-	made, err := solved.SingleRef()
-	if err != nil {
-		return nil, nil, err
-	}
-	edited, err := llbgen.Config(config, p)
-	return made, edited, err
+	edited, err := llbgen.Config(config, &rendered)
+	return &variant{ref, edited, p}, err
 }
 
-func (f Frontend) plan(ctx context.Context, ref client.Reference, img *ocispecs.Image, s settings) (*plan.Plan, error) {
-	root := newRefFS(ctx, ref)
+// render solves p over ref. Files of another covify, which a FROM line can bring, are removed.
+func (f Frontend) render(ctx context.Context, b *build, ref client.Reference, p *plan.Plan, covered bool) (client.Reference, error) {
+	state, err := ref.ToState()
+	if err != nil {
+		return nil, err
+	}
+	if covered {
+		state = state.File(llb.Rm(plan.PayloadRoot, llb.WithAllowNotFound(true)), llb.WithCustomName("[covify] without the files of another covify"))
+	}
+	opts := llbgen.Options{Merge: b.caps().Supports(pb.CapMergeOp) == nil}
+	if f.Blobs != nil {
+		if opts.Blobs, err = f.Blobs(ctx, b, p); err != nil {
+			return nil, err
+		}
+	}
+	return b.solve(ctx, llbgen.State(state, p, opts))
+}
+
+func (b *build) solve(ctx context.Context, state llb.State) (client.Reference, error) {
+	def, err := state.Marshal(ctx, llb.WithCaps(*b.caps()))
+	if err != nil {
+		return nil, err
+	}
+	solved, err := b.Solve(ctx, client.SolveRequest{Definition: def.ToPB(), CacheImports: b.imports})
+	if err != nil {
+		return nil, err
+	}
+	return solved.SingleRef()
+}
+
+func (f Frontend) plan(ctx context.Context, root *refFS, base plan.Image, s settings) (*plan.Plan, error) {
 	facts, err := plan.FindInterpreters(root)
 	if err != nil {
 		return nil, err
@@ -150,7 +165,6 @@ func (f Frontend) plan(ctx context.Context, ref client.Reference, img *ocispecs.
 	if err != nil {
 		return nil, err
 	}
-	base, _, _ := plan.Restore(plan.Image{Env: img.Config.Env, Labels: img.Config.Labels, WorkingDir: img.Config.WorkingDir})
 	return plan.Make(root, facts, base, payloads, plan.Options{Version: f.Version, DataDir: s.dataDir, NoEnv: s.noEnv})
 }
 
@@ -163,4 +177,23 @@ func readConfig(raw []byte) (*ocispecs.Image, error) {
 		return nil, fmt.Errorf("reading the image configuration: %w", err)
 	}
 	return img, nil
+}
+
+// holds tells whether every file of p is there as p has it.
+func (r *refFS) holds(p *plan.Plan) bool {
+	for _, l := range p.Layers {
+		for _, f := range l.Files {
+			found, err := r.find("lstat", f.Path[1:])
+			if err != nil || found.Mode() != f.Mode {
+				return false
+			}
+			if f.Mode.IsDir() {
+				continue
+			}
+			if data, err := r.read(f.Path[1:], nil); err != nil || !bytes.Equal(data, f.Data) {
+				return false
+			}
+		}
+	}
+	return true
 }

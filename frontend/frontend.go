@@ -9,73 +9,122 @@ import (
 	"maps"
 	"strings"
 
+	"github.com/covify/covify/plan"
+	"github.com/covify/covify/wheel"
+	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/frontend/dockerfile/builder"
+	"github.com/moby/buildkit/frontend/dockerui"
 	"github.com/moby/buildkit/frontend/gateway/client"
 	"github.com/moby/buildkit/solver/pb"
+	"github.com/moby/buildkit/util/apicaps"
 )
 
-// marker is the option by which a nested covify knows that it is nested: it builds plainly then. Without it a Dockerfile that
-// names covify would call itself without end.
+// Frontend makes variants of build results. It is the same for the frontend image and for a client that builds.
+type Frontend struct {
+	Name    string // reference of the frontend image, for files that name it; its source option is known without
+	Version string // covify's
+
+	// Payloads gives the payload for a target, of a coverage version or, if that is empty, the newest that fits.
+	Payloads func(ctx context.Context, t wheel.Target, coverage string) (*wheel.Payload, error)
+
+	// Blobs gives a filesystem that holds the content of a Plan's payload layers, as llbgen.Options has it. Without Blobs, or
+	// where it gives nil, contents travel in the definition.
+	Blobs func(ctx context.Context, c client.Client, p *plan.Plan) (*llb.State, error)
+}
+
+// marker is the option by which a nested covify, of any version, knows that it is nested: it builds plainly then. Without it a
+// Dockerfile that names covify would call itself without end.
 const marker = "io.covify.nested"
+
+const syntaxArg = "build-arg:BUILDKIT_SYNTAX"
 
 // Build is a client.BuildFunc: the inner build, and its result with every platform's image made a variant. Errors are the
 // inner build's, untouched, or name the platform.
 func (f Frontend) Build(ctx context.Context, c client.Client) (*client.Result, error) {
-	opts := maps.Clone(c.BuildOpts().Opts) // BuildKit shares the map and changes it
-	settings, err := parseSettings(opts)
+	b, err := newBuild(c)
 	if err != nil {
 		return nil, err
 	}
-	if _, nested := opts[marker]; nested {
-		return builder.Build(ctx, plainly(c, opts))
+	if _, nested := b.opts[marker]; nested {
+		return builder.Build(ctx, b.plainClient())
 	}
-	res, err := inner(ctx, c, opts)
-	if err != nil || opts["requestid"] != "" {
+	b.readFile(ctx)
+	res, err := b.inner(ctx, f.Name)
+	if err != nil || b.opts["requestid"] != "" {
 		return res, err
 	}
-	return f.cover(ctx, c, res, opts, settings)
+	return f.cover(ctx, b, res)
 }
 
-// inner runs the build that the user's file asks for.
-func inner(ctx context.Context, c client.Client, opts map[string]string) (*client.Result, error) {
-	syntax, cmdline := innerSyntax(opts)
-	if syntax == "" {
-		return builder.Build(ctx, plainly(c, opts))
+// A build is one request of a client.
+type build struct {
+	client.Client
+	opts     map[string]string // our own copy: BuildKit shares the map and changes it
+	settings settings
+	imports  []client.CacheOptionsEntry
+	file     []byte // the Dockerfile, nil if it cannot be read: the inner build says why
+}
+
+func newBuild(c client.Client) (*build, error) {
+	b := &build{Client: c, opts: maps.Clone(c.BuildOpts().Opts)}
+	b.settings = parseSettings(b.opts)
+	var err error
+	b.imports, err = cacheImports(b.opts)
+	return b, err
+}
+
+// caps are what the daemon's LLB can hold.
+func (b *build) caps() *apicaps.CapSet {
+	caps := b.BuildOpts().LLBCaps
+	return &caps
+}
+
+// readFile reads the Dockerfile as the inner build will, which finds it loaded.
+func (b *build) readFile(ctx context.Context) {
+	c, err := dockerui.NewClient(b.plainClient())
+	if err != nil {
+		return
 	}
-	inputs, err := definitions(ctx, c)
+	if src, err := c.ReadEntrypoint(ctx, "Dockerfile"); err == nil {
+		b.file = src.Data
+	}
+}
+
+// inner runs the build that the user's file asks for, of a frontend that is called name.
+func (b *build) inner(ctx context.Context, name string) (*client.Result, error) {
+	syntax, cmdline := b.innerSyntax(name)
+	if syntax == "" {
+		return builder.Build(ctx, b.plainClient())
+	}
+	inputs, err := definitions(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	own := withoutOurs(opts)
-	own["source"], own["cmdline"], own[marker] = syntax, cmdline, "1"
-	return c.Solve(ctx, client.SolveRequest{Frontend: "gateway.v0", FrontendOpt: own, FrontendInputs: inputs})
+	opts := b.innerOpts()
+	opts["source"], opts["cmdline"], opts[marker] = syntax, cmdline, "1"
+	return b.Solve(ctx, client.SolveRequest{Frontend: "gateway.v0", FrontendOpt: opts, FrontendInputs: inputs})
 }
 
-// innerSyntax is the frontend named after ours on the syntax line, as in "# syntax=covify docker/dockerfile:1-labs"; "" is the
-// Dockerfile frontend that is built in.
-func innerSyntax(opts map[string]string) (syntax, cmdline string) {
-	_, rest, _ := strings.Cut(strings.TrimSpace(opts["cmdline"]), " ")
-	rest = strings.TrimSpace(rest)
-	syntax, _, _ = strings.Cut(rest, " ")
-	return syntax, rest
-}
-
-// withoutOurs drops what told BuildKit to call this frontend.
-func withoutOurs(opts map[string]string) map[string]string {
-	own := maps.Clone(opts)
-	for _, key := range []string{"source", "cmdline", "build-arg:BUILDKIT_SYNTAX"} {
-		delete(own, key)
+// innerOpts are the options of the inner build: without what told BuildKit to call this frontend, without covify's settings, and
+// without the order for an SBOM, as BuildKit then makes one of the variant. A file that has more than the result scanned keeps it.
+func (b *build) innerOpts() map[string]string {
+	opts := maps.Clone(b.opts)
+	for _, key := range []string{"source", "cmdline", syntaxArg} {
+		delete(opts, key)
 	}
-	maps.DeleteFunc(own, func(key, _ string) bool { return strings.HasPrefix(key, settingPrefix) })
-	return own
+	if !b.scansMore() {
+		delete(opts, sbomOpt)
+	}
+	maps.DeleteFunc(opts, func(key, _ string) bool { return isSetting(key) })
+	return opts
 }
 
-// plainly shows the built-in Dockerfile frontend a client whose options do not lead back here. A cmdline of any value keeps it
-// from following the file's syntax line.
-func plainly(c client.Client, opts map[string]string) client.Client {
-	own := withoutOurs(opts)
-	own["cmdline"] = "covify"
-	return &plainClient{c, own}
+// plainClient shows the built-in Dockerfile frontend options that do not lead back here. A cmdline of any value keeps it from
+// following the file's syntax line.
+func (b *build) plainClient() client.Client {
+	opts := b.innerOpts()
+	opts["cmdline"] = "covify"
+	return &plainClient{b.Client, opts}
 }
 
 type plainClient struct {
@@ -107,9 +156,13 @@ func definitions(ctx context.Context, c client.Client) (map[string]*pb.Definitio
 
 // cacheImports are those of the build, which a solve of our own must carry or nothing of it is found.
 func cacheImports(opts map[string]string) ([]client.CacheOptionsEntry, error) {
+	var imports []client.CacheOptionsEntry
+	for _, ref := range strings.FieldsFunc(opts["cache-from"], func(r rune) bool { return r == ',' }) {
+		imports = append(imports, client.CacheOptionsEntry{Type: "registry", Attrs: map[string]string{"ref": ref}}) // as clients before cache-imports
+	}
 	text := opts["cache-imports"]
 	if text == "" {
-		return nil, nil
+		return imports, nil
 	}
 	var all []struct {
 		Type  string
@@ -118,7 +171,6 @@ func cacheImports(opts map[string]string) ([]client.CacheOptionsEntry, error) {
 	if err := json.Unmarshal([]byte(text), &all); err != nil {
 		return nil, fmt.Errorf("reading cache-imports: %w", err)
 	}
-	var imports []client.CacheOptionsEntry
 	for _, e := range all {
 		imports = append(imports, client.CacheOptionsEntry{Type: e.Type, Attrs: e.Attrs})
 	}

@@ -108,7 +108,11 @@ func (r *refFS) ReadFile(name string) ([]byte, error) {
 	if want == 0 {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("no plan asks for it")}
 	}
-	data, err := r.ref.ReadFile(r.ctx, client.ReadRequest{Filename: "/" + name, Range: &client.FileRange{Length: want}})
+	return r.read(name, &client.FileRange{Length: want})
+}
+
+func (r *refFS) read(name string, part *client.FileRange) ([]byte, error) {
+	data, err := r.ref.ReadFile(r.ctx, client.ReadRequest{Filename: "/" + name, Range: part})
 	if err != nil {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: err}
 	}

@@ -7,7 +7,8 @@ import (
 	"github.com/covify/covify/plan"
 )
 
-// Config returns an image configuration with the Plan's env and labels; every other field stays as it is.
+// Config returns an image configuration with the Plan's env and labels, and its layers in the history if there is one; every other
+// field stays as it is. The exporter sets the times of the history.
 func Config(raw []byte, p *plan.Plan) ([]byte, error) {
 	image, container := map[string]json.RawMessage{}, map[string]json.RawMessage{}
 	if len(raw) > 0 {
@@ -35,5 +36,30 @@ func Config(raw []byte, p *plan.Plan) ([]byte, error) {
 	if image["config"], err = json.Marshal(container); err != nil {
 		return nil, err
 	}
+	if err := addHistory(image, p); err != nil {
+		return nil, fmt.Errorf("reading the image's history: %w", err)
+	}
 	return json.Marshal(image)
+}
+
+func addHistory(image map[string]json.RawMessage, p *plan.Plan) error {
+	var history []json.RawMessage
+	if raw, ok := image["history"]; ok {
+		if err := json.Unmarshal(raw, &history); err != nil {
+			return err
+		}
+	}
+	if len(history) == 0 {
+		return nil
+	}
+	for _, l := range p.Layers {
+		entry, err := json.Marshal(map[string]string{"created_by": "covify " + l.Name, "comment": "covify"})
+		if err != nil {
+			return err
+		}
+		history = append(history, entry)
+	}
+	var err error
+	image["history"], err = json.Marshal(history)
+	return err
 }

@@ -2,6 +2,8 @@
 package llbgen
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"io/fs"
 	"path"
 
@@ -12,12 +14,23 @@ import (
 // Options are how to render. The zero value works with every BuildKit.
 type Options struct {
 	Merge bool // the daemon has MergeOp: layers are made once for every base, else copied over each
+
+	// Blobs is a filesystem that holds the contents of the payload layers, at BlobPath. Without it they travel in the definition,
+	// which is limited to 16 MiB.
+	Blobs *llb.State
 }
+
+// BlobPath is where Options.Blobs holds a content.
+func BlobPath(content []byte) string { return fmt.Sprintf("/blobs/sha256/%x", sha256.Sum256(content)) }
 
 // State returns base with the layers of p over it.
 func State(base llb.State, p *plan.Plan, opts Options) llb.State {
-	for _, l := range p.Layers {
-		files := layer(l)
+	for i, l := range p.Layers {
+		var blobs *llb.State
+		if i < len(p.Layers)-1 { // a payload's, not the hook layer
+			blobs = opts.Blobs
+		}
+		files := layer(l, blobs)
 		name := llb.WithCustomName("[covify] " + l.Name)
 		if opts.Merge {
 			base = llb.Merge([]llb.State{base, files}, name)
@@ -29,14 +42,13 @@ func State(base llb.State, p *plan.Plan, opts Options) llb.State {
 }
 
 // layer holds the files of l alone. Making files leaves the time of making on directories, and the modes of mkdir are masked;
-// copying them again sets both.
-func layer(l plan.Layer) llb.State {
-	stage := llb.Scratch()
+// copying them again, each into the directory above it, sets both.
+func layer(l plan.Layer, blobs *llb.State) llb.State {
 	var made *llb.FileAction
 	for _, f := range l.Files {
-		made = create(made, f)
+		made = create(made, f, blobs)
 	}
-	stage = stage.File(made, llb.WithCustomName("[covify] files of "+l.Name))
+	stage := llb.Scratch().File(made, llb.WithCustomName("[covify] files of "+l.Name))
 	var copied *llb.FileAction
 	for _, f := range l.Files {
 		copied = place(copied, stage, f)
@@ -44,23 +56,18 @@ func layer(l plan.Layer) llb.State {
 	return llb.Scratch().File(copied, llb.WithCustomName("[covify] layer "+l.Name))
 }
 
-func create(a *llb.FileAction, f plan.File) *llb.FileAction {
-	if f.Mode.IsDir() {
-		return mkdir(a, f)
-	}
-	opts := []llb.MkfileOption{llb.WithUIDGID(f.UID, f.GID), llb.WithCreatedTime(plan.Epoch)}
+// create makes one directory or file with its content, from blobs if there are any.
+func create(a *llb.FileAction, f plan.File, blobs *llb.State) *llb.FileAction {
 	if a == nil {
-		return llb.Mkfile(f.Path, f.Mode.Perm(), f.Data, opts...)
+		a = llb.Mkdir("/", 0o755, llb.WithParents(true))
 	}
-	return a.Mkfile(f.Path, f.Mode.Perm(), f.Data, opts...)
-}
-
-func mkdir(a *llb.FileAction, f plan.File) *llb.FileAction {
-	opts := []llb.MkdirOption{llb.WithUIDGID(f.UID, f.GID), llb.WithCreatedTime(plan.Epoch)}
-	if a == nil {
-		return llb.Mkdir(f.Path, f.Mode.Perm(), opts...)
+	switch {
+	case f.Mode.IsDir():
+		return a.Mkdir(f.Path, 0o755)
+	case blobs != nil:
+		return a.Copy(*blobs, BlobPath(f.Data), f.Path)
 	}
-	return a.Mkdir(f.Path, f.Mode.Perm(), opts...)
+	return a.Mkfile(f.Path, 0o644, f.Data)
 }
 
 // place copies one directory, empty, or file to its place with everything that a Plan says of it.
