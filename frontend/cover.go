@@ -110,9 +110,9 @@ func (f Frontend) variant(ctx context.Context, b *build, ref client.Reference, c
 		return nil, &plan.NothingError{Skipped: []plan.Skip{{Path: img.OS, Reason: "not a Linux image"}}}
 	}
 	called.Env, called.Labels, called.WorkingDir = img.Config.Env, img.Config.Labels, img.Config.WorkingDir
-	base, _, covered := plan.Restore(called)
+	base, covered := plan.Restore(called)
 	root := newRefFS(ctx, ref)
-	p, err := f.plan(ctx, root, base, b.settings)
+	p, err := f.plan(ctx, b, root, base)
 	if err != nil {
 		return nil, err
 	}
@@ -156,16 +156,18 @@ func (b *build) solve(ctx context.Context, state llb.State) (client.Reference, e
 	return solved.SingleRef()
 }
 
-func (f Frontend) plan(ctx context.Context, root *refFS, base plan.Image, s settings) (*plan.Plan, error) {
+func (f Frontend) plan(ctx context.Context, b *build, root *refFS, base plan.Image) (*plan.Plan, error) {
 	facts, err := plan.FindInterpreters(root)
 	if err != nil {
 		return nil, err
 	}
-	payloads, err := plan.Choose(facts, func(t wheel.Target) (*wheel.Payload, error) { return f.Payloads(ctx, t, s.coverage) })
+	payloads, err := plan.Choose(facts, func(t wheel.Target) (*wheel.Payload, error) { return f.Payloads(ctx, t, b.settings.coverage) })
 	if err != nil {
 		return nil, err
 	}
-	return plan.Make(root, facts, base, payloads, plan.Options{Version: f.Version, DataDir: s.dataDir, NoEnv: s.noEnv})
+	return plan.Make(root, facts, base, payloads, plan.Options{
+		Version: f.Version, DataDir: b.settings.dataDir, NoEnv: b.settings.noEnv, Paths: dockerfilePaths(b.file, b.opts),
+	})
 }
 
 func readConfig(raw []byte) (*ocispecs.Image, error) {

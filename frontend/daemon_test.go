@@ -25,6 +25,7 @@ import (
 	"github.com/covify/covify/wheel/fetch"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/frontend/dockerfile/builder"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
 	"github.com/moby/buildkit/solver/pb"
 	"github.com/moby/buildkit/util/apicaps"
@@ -52,8 +53,8 @@ func findDaemon(t *testing.T) *daemon {
 	return &daemon{c}
 }
 
-// layoutOf turns the archive of a test image into an OCI layout and returns its folder and the digest of its manifest.
-func layoutOf(t *testing.T, image string) (dir, digest string) {
+// layoutOf turns the archive of a test image into an OCI layout, as a named context has it.
+func layoutOf(t *testing.T, image string) string {
 	t.Helper()
 	cache := os.Getenv("COVIFY_DEV_CACHE")
 	if cache == "" {
@@ -67,8 +68,12 @@ func layoutOf(t *testing.T, image string) (dir, digest string) {
 	if _, err := os.Stat(archive); err != nil {
 		t.Fatalf("%v (testimages/build makes it)", err)
 	}
-	dir = filepath.Join(t.TempDir(), "layout")
-	if out, err := exec.Command("skopeo", "copy", "-q", "docker-archive:"+archive, "oci:"+dir+":x").CombinedOutput(); err != nil {
+	transport := "docker-archive"
+	if image == "twoplatform" {
+		transport = "oci-archive"
+	}
+	dir := filepath.Join(t.TempDir(), "layout")
+	if out, err := exec.Command("skopeo", "copy", "-q", "--all", transport+":"+archive, "oci:"+dir+":x").CombinedOutput(); err != nil {
 		t.Fatalf("skopeo: %v\n%s", err, out)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "index.json"))
@@ -79,7 +84,7 @@ func layoutOf(t *testing.T, image string) (dir, digest string) {
 	if err := json.Unmarshal(data, &index); err != nil {
 		t.Fatal(err)
 	}
-	return dir, index.Manifests[0].Digest.String()
+	return dir + "@" + index.Manifests[0].Digest.String()
 }
 
 // request is a build of a Dockerfile.
@@ -90,12 +95,14 @@ type request struct {
 	locals     map[string]fsutil.FS
 }
 
-// built is the first image of an OCI archive.
+// built is an OCI archive and its first image.
 type built struct {
+	archive  string
 	manifest ocispecs.Manifest
 	config   ocispecs.Image
 	digest   string
-	said     string // progress, with warnings
+	all      map[string]ocispecs.Image // by platform
+	said     string                    // progress, with warnings
 }
 
 func (d *daemon) build(t *testing.T, r request, f gateway.BuildFunc) (*built, error) {
@@ -123,8 +130,9 @@ func (d *daemon) build(t *testing.T, r request, f gateway.BuildFunc) (*built, er
 		if err != nil {
 			t.Fatal(err)
 		}
-		opt.OCIStores[name] = store
-		opt.FrontendAttrs["context:"+name] = "oci-layout://" + name + "@" + digest
+		id := fmt.Sprint("store", len(opt.OCIStores))
+		opt.OCIStores[id] = store
+		opt.FrontendAttrs["context:"+name] = "oci-layout://" + id + "@" + digest
 	}
 	archive := filepath.Join(t.TempDir(), "built.tar")
 	opt.Exports = []client.ExportEntry{{Type: client.ExporterOCI, Output: func(map[string]string) (io.WriteCloser, error) { return os.Create(archive) }}}
@@ -177,11 +185,32 @@ func (b *built) read(t *testing.T, archive string) {
 			t.Fatal(err)
 		}
 	}
+	b.archive, b.all = archive, map[string]ocispecs.Image{}
 	var index ocispecs.Index
 	unmarshal(t, blobs["index.json"], &index)
 	b.digest = index.Manifests[0].Digest.String()
-	unmarshal(t, blobs["blobs/sha256/"+index.Manifests[0].Digest.Hex()], &b.manifest)
-	unmarshal(t, blobs["blobs/sha256/"+b.manifest.Config.Digest.Hex()], &b.config)
+	manifests := index.Manifests
+	if index.Manifests[0].MediaType == ocispecs.MediaTypeImageIndex {
+		var inner ocispecs.Index
+		unmarshal(t, blobs["blobs/sha256/"+index.Manifests[0].Digest.Hex()], &inner)
+		manifests = inner.Manifests
+	}
+	for i := len(manifests) - 1; i >= 0; i-- {
+		b.manifest, b.config = ocispecs.Manifest{}, ocispecs.Image{}
+		unmarshal(t, blobs["blobs/sha256/"+manifests[i].Digest.Hex()], &b.manifest)
+		unmarshal(t, blobs["blobs/sha256/"+b.manifest.Config.Digest.Hex()], &b.config)
+		b.all[b.config.OS+"/"+b.config.Architecture] = b.config
+	}
+}
+
+// layout unpacks the archive and gives it as a named context has it.
+func (b *built) layout(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if out, err := exec.Command("tar", "-xf", b.archive, "-C", dir).CombinedOutput(); err != nil {
+		t.Fatalf("tar: %v\n%s", err, out)
+	}
+	return dir + "@" + b.digest
 }
 
 func unmarshal(t *testing.T, data []byte, to any) {
@@ -221,8 +250,7 @@ func TestEngineMergeOrCopy(t *testing.T) {
 	d := findDaemon(t)
 	for _, image := range []string{"slim", "debian", "twopythons"} {
 		t.Run(image, func(t *testing.T) {
-			dir, digest := layoutOf(t, image)
-			r := request{dockerfile: "FROM base\nCOPY file /\n", layouts: map[string]string{"base": dir + "@" + digest}}
+			r := request{dockerfile: "FROM base\nCOPY file /\n", layouts: map[string]string{"base": layoutOf(t, image)}}
 			offered := staticfs.NewFS()
 			offered.Add("file", &fstypes.Stat{Mode: 0o644}, []byte("x"))
 			r.locals = map[string]fsutil.FS{"context": offered}
@@ -277,3 +305,6 @@ func blobsIn(t *testing.T, r *request) func(context.Context, gateway.Client, *pl
 		return &state, nil
 	}
 }
+
+// plainBuild is the Dockerfile frontend without covify.
+var plainBuild = builder.Build

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +24,7 @@ type base struct {
 	plan    plan.Image // restored
 	layers  []v1.Layer // of the image
 	diffIDs []v1.Hash
+	variant bool   // the configuration is a variant's
 	ours    []bool // which of layers are covify's
 }
 
@@ -45,15 +45,34 @@ func newBase(img v1.Image, name, digest string) (*base, error) {
 	if len(b.layers) != len(b.diffIDs) {
 		return nil, fmt.Errorf("the image has %d layers and its configuration names %d", len(b.layers), len(b.diffIDs))
 	}
-	var ours []string
-	b.plan, ours, _ = plan.Restore(plan.Image{Env: config.Config.Env, Labels: config.Config.Labels, WorkingDir: config.Config.WorkingDir, Name: name, Digest: digest})
-	for _, d := range b.diffIDs {
-		b.ours = append(b.ours, slices.Contains(ours, d.String()))
+	b.plan, b.variant = plan.Restore(plan.Image{Env: config.Config.Env, Labels: config.Config.Labels, WorkingDir: config.Config.WorkingDir, Name: name, Digest: digest})
+	return b, nil
+}
+
+// mark finds covify's layers of a variant by what they hold. Labels cannot tell them: a build has no digests yet when it writes those.
+func (b *base) mark(layers [][]entry, name, digest string) {
+	b.ours = make([]bool, len(layers))
+	if !b.variant {
+		return
 	}
-	if n := len(b.ours); n > 0 && len(ours) > 0 && !b.ours[n-1] {
+	for i, entries := range layers {
+		b.ours[i] = isOurs(entries)
+	}
+	if n := len(b.ours); n > 0 && slices.Contains(b.ours, true) && !b.ours[n-1] {
 		b.plan.Name, b.plan.Digest = name, digest // built from a variant: it is the base now
 	}
-	return b, nil
+}
+
+// isOurs reports whether a layer holds covify's files and, directories aside, nothing else.
+func isOurs(entries []entry) bool {
+	payload := false
+	for _, e := range entries {
+		if e.Kind != kindDir && !plan.IsOwn("/"+e.Path) {
+			return false
+		}
+		payload = payload || plan.IsPayload("/"+e.Path)
+	}
+	return payload
 }
 
 // own returns the layers that are not covify's, and their diffIDs.
@@ -218,18 +237,14 @@ func editConfig(b *base, p *plan.Plan, added []*blobLayer) ([]byte, error) {
 		container = object{}
 	}
 	_, diffIDs := b.own()
-	var ours []string
 	for _, l := range added {
 		diffIDs = append(diffIDs, l.diffID)
-		ours = append(ours, l.diffID.String())
 	}
-	labels := maps.Clone(p.Labels)
-	labels[plan.LabelLayers] = strings.Join(ours, ",")
 	history, err := editHistory(config, b.ours, p)
 	if err != nil {
 		return nil, err
 	}
-	sets := []error{container.set("Labels", labels), config.set("rootfs", v1.RootFS{Type: "layers", DiffIDs: diffIDs})}
+	sets := []error{container.set("Labels", p.Labels), config.set("rootfs", v1.RootFS{Type: "layers", DiffIDs: diffIDs})}
 	if delete(container, "Env"); len(p.Env) > 0 {
 		sets = append(sets, container.set("Env", p.Env))
 	}

@@ -38,8 +38,8 @@ type layerReader struct {
 	logf    func(string, ...any)
 }
 
-// rootFS reads the layers, bottom first, whose uncompressed contents have the given diffIDs.
-func (r *layerReader) rootFS(ctx context.Context, layers []v1.Layer, diffIDs []v1.Hash) (rootFS, error) {
+// read returns the entries of layers whose uncompressed contents have the given diffIDs.
+func (r *layerReader) read(ctx context.Context, layers []v1.Layer, diffIDs []v1.Hash) ([][]entry, error) {
 	read := make([][]entry, len(layers))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.workers)
@@ -49,15 +49,7 @@ func (r *layerReader) rootFS(ctx context.Context, layers []v1.Layer, diffIDs []v
 			return err
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return rootFS{}, err
-	}
-	root := newRootFS()
-	for i, entries := range read {
-		root.apply(entries)
-		read[i] = nil
-	}
-	return root, nil
+	return read, g.Wait()
 }
 
 func (r *layerReader) entries(ctx context.Context, l v1.Layer, diffID v1.Hash) ([]entry, error) {

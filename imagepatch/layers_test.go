@@ -2,6 +2,7 @@ package imagepatch
 
 import (
 	"archive/tar"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -277,4 +278,14 @@ func TestLayerCache(t *testing.T) {
 			t.Errorf("with %q in the cache: %q, %d layers read", broken, again, reads)
 		}
 	}
+}
+
+// rootFS is the filesystem of layers, bottom first.
+func (r *layerReader) rootFS(ctx context.Context, layers []v1.Layer, diffIDs []v1.Hash) (rootFS, error) {
+	read, err := r.read(ctx, layers, diffIDs)
+	root := newRootFS()
+	for _, entries := range read {
+		root.apply(entries)
+	}
+	return root, err
 }

@@ -144,10 +144,14 @@ func (p *patcher) image(ctx context.Context, img v1.Image, name, digest string) 
 	if err != nil {
 		return nil, nil, err
 	}
-	layers, diffIDs := b.own()
-	root, err := p.layers.rootFS(ctx, layers, diffIDs)
+	layers, err := p.layers.read(ctx, b.layers, b.diffIDs)
 	if err != nil {
 		return nil, nil, err
+	}
+	b.mark(layers, name, digest)
+	root := newRootFS()
+	for _, entries := range without(layers, b.ours) {
+		root.apply(entries)
 	}
 	facts, err := plan.FindInterpreters(root)
 	if err != nil {

@@ -15,7 +15,7 @@ const (
 	LabelData       = "io.covify.data"     // the data directory
 	LabelPython     = "io.covify.python"   // Pythons as JSON, each with the coverage it measures with
 	LabelSource     = "io.covify.source"   // Source as JSON, if it names anything
-	LabelLayers     = "io.covify.layers"   // diffIDs of covify's layers, comma separated; set by the renderer that makes them
+	LabelPaths      = "io.covify.paths"    // Options.Paths as JSON, if there are any
 	LabelRestore    = "io.covify.restore"  // what Restore puts back, JSON
 	LabelBaseName   = "org.opencontainers.image.base.name"
 	LabelBaseDigest = "org.opencontainers.image.base.digest"
@@ -47,6 +47,9 @@ func (p *Plan) configure(img Image, source Source, opts Options) {
 	p.Labels[LabelPython] = asJSON(p.pythons())
 	if len(source.Dirs)+len(source.Packages) > 0 {
 		p.Labels[LabelSource] = asJSON(source)
+	}
+	if len(opts.Paths) > 0 {
+		p.Labels[LabelPaths] = asJSON(opts.Paths)
 	}
 	p.setLabel(LabelBaseName, img.Name, undo.Labels)
 	p.setLabel(LabelBaseDigest, img.Digest, undo.Labels)
@@ -95,10 +98,10 @@ func (p *Plan) setLabel(key, value string, undo map[string]*string) {
 }
 
 // Restore undoes on a variant's configuration what Make did, so that running covify on a variant replaces. It returns the
-// configuration of the base and the diffIDs of covify's layers; ok is false, and img returned as it is, if img is no variant.
-func Restore(img Image) (base Image, layers []string, ok bool) {
+// configuration of the base; ok is false, and img returned as it is, if img is no variant.
+func Restore(img Image) (base Image, ok bool) {
 	if _, ok := img.Labels[LabelVersion]; !ok {
-		return img, nil, false
+		return img, false
 	}
 	var undo restore
 	// A label that does not parse was edited by somebody: the rest is still worth undoing.
@@ -107,7 +110,7 @@ func Restore(img Image) (base Image, layers []string, ok bool) {
 	base.Name, base.Digest = cmp.Or(undo.Name, img.Name), cmp.Or(undo.Digest, img.Digest)
 	base.Env = restoreEnv(img.Env, undo.Env)
 	base.Labels = maps.Clone(img.Labels)
-	for _, key := range []string{LabelVersion, LabelCoverage, LabelData, LabelPython, LabelSource, LabelLayers, LabelRestore} {
+	for _, key := range []string{LabelVersion, LabelCoverage, LabelData, LabelPython, LabelSource, LabelPaths, LabelRestore} {
 		delete(base.Labels, key)
 	}
 	for key, old := range undo.Labels {
@@ -115,7 +118,7 @@ func Restore(img Image) (base Image, layers []string, ok bool) {
 			base.Labels[key] = *old
 		}
 	}
-	return base, strings.FieldsFunc(img.Labels[LabelLayers], func(r rune) bool { return r == ',' }), true
+	return base, true
 }
 
 func restoreEnv(env []string, undo map[string]*string) []string {

@@ -121,3 +121,17 @@ func (s *stage) sorted() []File {
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	return files
 }
+
+// IsPayload tells whether an absolute path is below PayloadRoot.
+func IsPayload(p string) bool { return strings.HasPrefix(p, PayloadRoot+"/") }
+
+// IsOwn tells whether a file of a variant may be covify's, by its absolute path: one of a payload, a hook, or the compiled codec
+// that site reads hooks with.
+func IsOwn(p string) bool {
+	switch dir, name := path.Split(p); {
+	case p == PayloadRoot, IsPayload(p), name == hookStem+".pth", name == hookStem+".start":
+		return true
+	default:
+		return strings.HasSuffix(dir, "/encodings/__pycache__/") && strings.HasPrefix(name, "utf_8_sig.")
+	}
+}

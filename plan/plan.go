@@ -60,9 +60,10 @@ type Image struct {
 
 // Options are the user's choices. The zero value is the default.
 type Options struct {
-	Version string // covify's own version, for the labels
-	DataDir string // in the container; DataDir if empty
-	NoEnv   bool   // leave the image's environment alone
+	Version string            // covify's own version, for the labels
+	DataDir string            // in the container; DataDir if empty
+	NoEnv   bool              // leave the image's environment alone
+	Paths   map[string]string // where files of the image come from: path in the image -> path in the build context, if known
 }
 
 // Choice is a payload for a target, or why there is none.

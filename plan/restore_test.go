@@ -3,7 +3,6 @@ package plan_test
 import (
 	"maps"
 	"reflect"
-	"slices"
 	"testing"
 
 	"github.com/covify/covify/plan"
@@ -25,14 +24,13 @@ func TestRestore(t *testing.T) {
 		"everything": {Env: []string{"COVERAGE_FILE=/mine"}, Labels: map[string]string{plan.LabelBaseName: "python:3.13"}, Name: "app", Digest: "sha256:04", WorkingDir: "/"},
 	}
 	for name, base := range bases {
-		for _, opts := range []plan.Options{{Version: "1"}, {Version: "2", NoEnv: true}, {Version: "3", DataDir: "/data"}} {
+		for _, opts := range []plan.Options{{Version: "1"}, {Version: "2", NoEnv: true}, {Version: "3", DataDir: "/data", Paths: map[string]string{"/app": "src"}}} {
 			p, err := plan.Make(root, facts, base, payloads(facts), opts)
 			if err != nil {
 				t.Fatal(err)
 			}
 			labels := maps.Clone(p.Labels)
-			labels[plan.LabelLayers] = "sha256:05,sha256:06"
-			got, layers, ok := plan.Restore(plan.Image{Env: p.Env, Labels: labels, WorkingDir: base.WorkingDir, Name: "variant", Digest: "sha256:07"})
+			got, ok := plan.Restore(plan.Image{Env: p.Env, Labels: labels, WorkingDir: base.WorkingDir, Name: "variant", Digest: "sha256:07"})
 			want := base
 			if want.Name == "" {
 				want.Name = "variant"
@@ -43,12 +41,33 @@ func TestRestore(t *testing.T) {
 			if want.Labels == nil {
 				want.Labels = map[string]string{}
 			}
-			if !ok || !reflect.DeepEqual(got, want) || !slices.Equal(layers, []string{"sha256:05", "sha256:06"}) {
-				t.Errorf("%s, %+v:\ngot  %+v %v\nwant %+v", name, opts, got, layers, want)
+			if !ok || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s, %+v:\ngot  %+v\nwant %+v", name, opts, got, want)
 			}
 		}
-		if got, layers, ok := plan.Restore(base); ok || layers != nil || !reflect.DeepEqual(got, base) {
+		if got, ok := plan.Restore(base); ok || !reflect.DeepEqual(got, base) {
 			t.Errorf("%s is no variant: %+v", name, got)
+		}
+	}
+}
+
+// TestPathsLabel: the label holds the paths as a JSON object, and is absent when there are none.
+func TestPathsLabel(t *testing.T) {
+	root := readTree(t, "testdata/official/tree")
+	facts, err := plan.FindInterpreters(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, paths := range map[string]map[string]string{
+		"": {},
+		`{"/srv/app":"src","/srv/app/main.py":"bin/main.py"}`: {"/srv/app/main.py": "bin/main.py", "/srv/app": "src"},
+	} {
+		p, err := plan.Make(root, facts, plan.Image{}, payloads(facts), plan.Options{Version: "1", Paths: paths})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if label, ok := p.Labels[plan.LabelPaths]; label != want || ok != (want != "") {
+			t.Errorf("label %q of %v, want %q", label, paths, want)
 		}
 	}
 }

@@ -90,7 +90,7 @@ func Open(f File, data []byte, t Target, pyc map[string][]byte) (*Payload, error
 	if err != nil {
 		return nil, err
 	}
-	p := &Payload{Name: payloadName(name, t), Version: name.Version, Pure: name.Pure()}
+	p := &Payload{Name: PayloadName(name, t), Version: name.Version, Pure: name.Pure()}
 	for _, file := range files {
 		if place, ok := placeOf(file.Path); ok {
 			p.Files = append(p.Files, PayloadFile{place, file.Mode, file.Data})
@@ -102,7 +102,11 @@ func Open(f File, data []byte, t Target, pyc map[string][]byte) (*Payload, error
 	return p, nil
 }
 
-func payloadName(n Name, t Target) string {
+// aboutDir is below a payload and has a name that nothing can import.
+const aboutDir = "_covify.about"
+
+// PayloadName is the name of the payload that the wheel n gives for t.
+func PayloadName(n Name, t Target) string {
 	if n.Pure() {
 		return fmt.Sprintf("%s-%s-%s", n.Version, n.Tag(), t.abi())
 	}
@@ -110,14 +114,19 @@ func payloadName(n Name, t Target) string {
 }
 
 // placeOf maps a wheel's member to its path in the payload. The package is
-// kept, with libraries auditwheel put beside it, and the licence texts; the
-// rest is left out: metadata, and a1_coverage.pth, since the hook is covify's.
+// kept, with libraries auditwheel put beside it, and the licence texts. The
+// metadata go where scanners for SBOMs find them and importlib.metadata, which
+// looks into the payload itself, does not. The rest is left out, also
+// a1_coverage.pth, since the hook is covify's.
 func placeOf(member string) (string, bool) {
 	top, rest, _ := strings.Cut(member, "/")
 	if top == Project || top == Project+".libs" {
 		return member, true
 	}
 	base := path.Base(member)
+	if strings.HasSuffix(top, ".dist-info") && rest == "METADATA" {
+		return path.Join(aboutDir, member), true
+	}
 	if strings.HasSuffix(top, ".dist-info") && (base == "LICENSE.txt" || base == "NOTICE.txt") {
 		return base, rest != ""
 	}

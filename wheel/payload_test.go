@@ -85,7 +85,7 @@ func TestOpen(t *testing.T) {
 	for _, f := range payload.Files {
 		got = append(got, fmt.Sprintf("%s %o", f.Path, f.Mode))
 	}
-	want := "LICENSE.txt 644, coverage/__init__.py 644, coverage/__pycache__/__init__.cpython-313.pyc 644, coverage/tracer.so 755"
+	want := "LICENSE.txt 644, _covify.about/coverage-7.1.dist-info/METADATA 644, coverage/__init__.py 644, coverage/__pycache__/__init__.cpython-313.pyc 644, coverage/tracer.so 755"
 	if strings.Join(got, ", ") != want {
 		t.Errorf("files: %s", strings.Join(got, ", "))
 	}
