@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 )
 
 const (
 	buildWarm   = "docker build, warm"
 	buildRepeat = "docker build, repeat"
+	copyCold    = "docker build, FROM and COPY of the same files"
 )
 
 // localTables measure covify docker-daemon:IMAGE, once for each engine and image; the padded one in the newer engine only.
@@ -38,11 +42,8 @@ func localTable(ctx context.Context, w *world, address, engine, image string) (*
 		return nil, err
 	}
 	slow, fast := w.opts.runs(3, 1), w.opts.runs(9, 3)
-	if image == padded {
-		slow = 1
-	}
 	groups := [][]trial{
-		{{covifyCold, slow, true, true, j.covifyCold}, {covifyKnown, slow, true, true, j.covifyKnown}, {buildWarm, slow, false, true, j.buildWarm}},
+		{{covifyCold, slow, true, true, j.covifyCold}, {copyCold, slow, false, true, j.copyCold}, {covifyKnown, slow, true, true, j.covifyKnown}, {buildWarm, slow, false, true, j.buildWarm}},
 		{{covifyRepeat, fast, true, true, j.covifyRepeat}, {buildRepeat, fast, false, true, j.buildRepeat}},
 	}
 	t := &table{Title: fmt.Sprintf("An image in a local engine, %s: %s", engine, b.title)}
@@ -53,6 +54,8 @@ func localTable(ctx context.Context, w *world, address, engine, image string) (*
 		}
 		t.Results = append(t.Results, results...)
 	}
+	t.atMost(covifyCold, copyCold, 2)
+	t.seconds(covifyCold, 1)
 	t.atLeast(buildWarm, covifyCold, 0)
 	t.atLeast(buildWarm, covifyKnown, 0)
 	t.atLeast(buildWarm, covifyRepeat, 30)
@@ -67,6 +70,7 @@ type localJobs struct {
 	base   string // image in the engine
 	user   string
 	cache  string // of the last cold run, which the others go on with
+	files  string // folder that holds a Dockerfile and covify's files
 }
 
 func newLocalJobs(ctx context.Context, w *world, engine string, b *baseImage) (*localJobs, error) {
@@ -81,6 +85,37 @@ func (j *localJobs) covify() []command {
 	return []command{c}
 }
 
+// withoutCache empties the engine's build cache.
+func (j *localJobs) withoutCache(ctx context.Context) error {
+	return runAll(ctx, docker(j.engine, "builder", "prune", "-af"))
+}
+
+// copyCold builds an image with the files of covify's payload, from a folder.
+func (j *localJobs) copyCold(ctx context.Context, _ string) ([]command, error) {
+	if j.files == "" {
+		if err := j.copyFiles(ctx); err != nil {
+			return nil, err
+		}
+	}
+	build := docker(j.engine, "build", "-q", "-t", j.base+"-copied", j.files)
+	build.Env = append(build.Env, "DOCKER_BUILDKIT=1")
+	return []command{build}, errors.Join(runAll(ctx, docker(j.engine, "image", "rm", "-f", j.base+"-copied")), j.withoutCache(ctx))
+}
+
+// copyFiles takes the payload from the variant, which is there after the first covify.
+func (j *localJobs) copyFiles(ctx context.Context) (err error) {
+	if j.files, err = j.folder("files"); err != nil {
+		return err
+	}
+	container, err := docker(j.engine, "create", j.base+"-cov").run(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		runAll(ctx, docker(j.engine, "cp", container+":/opt/covify", filepath.Join(j.files, "covify")), docker(j.engine, "rm", container)),
+		os.WriteFile(filepath.Join(j.files, "Dockerfile"), []byte("FROM "+j.base+"\nCOPY covify /opt/covify\n"), 0o644))
+}
+
 // withoutVariant removes the variant from the engine.
 func (j *localJobs) withoutVariant(ctx context.Context) error {
 	_, err := docker(j.engine, "image", "rm", "-f", j.base+"-cov").run(ctx)
@@ -91,7 +126,7 @@ func (j *localJobs) covifyCold(ctx context.Context, _ string) (_ []command, err 
 	if j.cache, err = j.folder("cache"); err != nil {
 		return nil, err
 	}
-	return j.covify(), j.withoutVariant(ctx)
+	return j.covify(), errors.Join(j.withoutVariant(ctx), j.withoutCache(ctx))
 }
 
 // covifyKnown comes after covifyCold, and finds its variant gone.

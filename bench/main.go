@@ -44,6 +44,7 @@ var makers = []struct {
 }{
 	{"registry", registryTables},
 	{"local", localTables},
+	{"build", buildTables},
 	{"hook", hookTables},
 	{"run", runTables},
 }

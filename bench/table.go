@@ -126,6 +126,11 @@ func (t *table) more(one, other string, limit float64) {
 	})
 }
 
+// seconds checks that one takes at most limit seconds.
+func (t *table) seconds(one string, limit float64) {
+	t.Checks = append(t.Checks, check{What: one, Got: t.find(one).median(), Unit: "s", Limit: limit})
+}
+
 func (t *table) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%s\n\n", t.Title)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)

@@ -28,7 +28,7 @@ type CombineOptions struct {
 	AsBefore bool
 	Output   string    // the combined file; default DefaultOutput below Root. Never an input
 	Config   string    // coverage's config file; default: the one that coverage finds in Root
-	Maps     []Map     // directories that cannot be told from likeness, asked after the config's [paths]
+	Maps     []Map     // directories that cannot be told from likeness, asked after the config's [paths], before the images' own maps
 	Stderr   io.Writer // coverage's warnings; default: dropped
 }
 

@@ -11,6 +11,8 @@ import (
 
 	"github.com/covify/covify/plan"
 	"github.com/covify/covify/wheel"
+	"github.com/moby/buildkit/client"
+	gateway "github.com/moby/buildkit/frontend/gateway/client"
 	"github.com/moby/buildkit/util/staticfs"
 	"github.com/tonistiigi/fsutil"
 	fstypes "github.com/tonistiigi/fsutil/types"
@@ -168,4 +170,46 @@ func programImage(t *testing.T, d *daemon, path string, labels ...string) *built
 		t.Fatal(err)
 	}
 	return image
+}
+
+// TestEngineCacheImport: with an imported cache as many of the Dockerfile's steps are cached as in a plain build, and covify's are too.
+func TestEngineCacheImport(t *testing.T) {
+	d := findDaemon(t)
+	r := request{
+		dockerfile: "FROM base\nUSER root\nRUN echo one >/one\nCOPY file /\nRUN cat /one /file >/two\n",
+		layouts:    map[string]string{"base": layoutOf(t, "slim")},
+	}
+	steps := func(build gateway.BuildFunc) (cached []string) {
+		offered := staticfs.NewFS()
+		offered.Add("file", &fstypes.Stat{Mode: 0o644}, []byte("x"))
+		r.locals = map[string]fsutil.FS{"context": offered}
+		first := r
+		first.cacheTo = filepath.Join(t.TempDir(), "cache")
+		if _, err := d.build(t, first, build); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Prune(t.Context(), nil, client.PruneAll); err != nil {
+			t.Fatal(err)
+		}
+		again := r
+		again.cacheFrom = first.cacheTo
+		b, err := d.build(t, again, build)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.cached
+	}
+	plain := steps(plainBuild)
+	cached := steps(bundled().Build)
+	ours := func(name string) bool { return strings.HasPrefix(name, "[covify] ") }
+	layers := slices.DeleteFunc(slices.Clone(cached), func(name string) bool { return !strings.HasPrefix(name, "[covify] layer ") })
+	if len(layers) != 2 || !slices.Contains(cached, "[covify] hook") {
+		t.Errorf("covify's layers are made again: cached %q", cached)
+	}
+	cached = slices.DeleteFunc(cached, ours)
+	slices.Sort(plain)
+	slices.Sort(cached)
+	if len(plain) < 3 || !slices.Equal(plain, cached) {
+		t.Errorf("cached %q, in a plain build %q", cached, plain)
+	}
 }

@@ -93,6 +93,8 @@ type request struct {
 	opts       map[string]string // frontend options
 	layouts    map[string]string // named contexts: folder@digest of an OCI layout
 	locals     map[string]fsutil.FS
+	cacheTo    string // folder that the cache is exported to
+	cacheFrom  string // and imported from
 }
 
 // built is an OCI archive and its first image.
@@ -103,6 +105,7 @@ type built struct {
 	digest   string
 	all      map[string]ocispecs.Image // by platform
 	said     string                    // progress, with warnings
+	cached   []string                  // names of the steps that were in the cache
 }
 
 func (d *daemon) build(t *testing.T, r request, f gateway.BuildFunc) (*built, error) {
@@ -134,6 +137,12 @@ func (d *daemon) build(t *testing.T, r request, f gateway.BuildFunc) (*built, er
 		opt.OCIStores[id] = store
 		opt.FrontendAttrs["context:"+name] = "oci-layout://" + id + "@" + digest
 	}
+	if r.cacheTo != "" {
+		opt.CacheExports = []client.CacheOptionsEntry{{Type: "local", Attrs: map[string]string{"dest": r.cacheTo, "mode": "max"}}}
+	}
+	if r.cacheFrom != "" {
+		opt.CacheImports = []client.CacheOptionsEntry{{Type: "local", Attrs: map[string]string{"src": r.cacheFrom}}}
+	}
 	archive := filepath.Join(t.TempDir(), "built.tar")
 	opt.Exports = []client.ExportEntry{{Type: client.ExporterOCI, Output: func(map[string]string) (io.WriteCloser, error) { return os.Create(archive) }}}
 
@@ -148,6 +157,9 @@ func (d *daemon) build(t *testing.T, r request, f gateway.BuildFunc) (*built, er
 		for s := range status {
 			for _, v := range s.Vertexes {
 				b.said += fmt.Sprintf("%s cached=%v %s\n", v.Name, v.Cached, v.Error)
+				if v.Cached && !slices.Contains(b.cached, v.Name) {
+					b.cached = append(b.cached, v.Name)
+				}
 			}
 			for _, w := range s.Warnings {
 				b.said += "warning: " + string(w.Short) + "\n"

@@ -24,8 +24,9 @@ type base struct {
 	plan    plan.Image // restored
 	layers  []v1.Layer // of the image
 	diffIDs []v1.Hash
-	variant bool   // the configuration is a variant's
-	ours    []bool // which of layers are covify's
+	variant bool              // the configuration is a variant's
+	paths   map[string]string // which says where its files come from
+	ours    []bool            // which of layers are covify's
 }
 
 // newBase looks at an image's configuration; name and digest are how the image is called, if it is.
@@ -46,6 +47,7 @@ func newBase(img v1.Image, name, digest string) (*base, error) {
 		return nil, fmt.Errorf("the image has %d layers and its configuration names %d", len(b.layers), len(b.diffIDs))
 	}
 	b.plan, b.variant = plan.Restore(plan.Image{Env: config.Config.Env, Labels: config.Config.Labels, WorkingDir: config.Config.WorkingDir, Name: name, Digest: digest})
+	b.paths, _ = plan.Paths(config.Config.Labels) // a help: one that does not parse is none
 	return b, nil
 }
 
@@ -60,6 +62,7 @@ func (b *base) mark(layers [][]entry, name, digest string) {
 	}
 	if n := len(b.ours); n > 0 && slices.Contains(b.ours, true) && !b.ours[n-1] {
 		b.plan.Name, b.plan.Digest = name, digest // built from a variant: it is the base now
+		b.paths = nil                             // and what was put over its files is not known
 	}
 }
 

@@ -161,7 +161,11 @@ func (p *patcher) image(ctx context.Context, img v1.Image, name, digest string) 
 	if err != nil {
 		return nil, nil, err
 	}
-	made, err := plan.Make(root, facts, b.plan, payloads, p.opts.Plan)
+	opts := p.opts.Plan
+	if opts.Paths == nil {
+		opts.Paths = b.paths
+	}
+	made, err := plan.Make(root, facts, b.plan, payloads, opts)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -201,6 +201,27 @@ func TestBuiltFromVariant(t *testing.T) {
 	}
 }
 
+// TestPathsStay: a variant of a variant knows where its files come from, as the first one does; one that was built from it does not.
+func TestPathsStay(t *testing.T) {
+	r := newRegistry(t)
+	r.Put("app:1.0", app(false).Image())
+	src := "docker://" + r.Host + "/app:1.0"
+	opts := options(t)
+	opts.Plan.Paths = map[string]string{"/app": "src"}
+	first := patch(t, opts, src, src+"-cov").Digest
+	if again := patch(t, options(t), src+"-cov", src+"-again").Digest; again != first {
+		t.Errorf("the variant's variant: %v", config(t, at(t, r, "app:1.0-again")))
+	}
+	r.Put("derived:1.0", derived(t, at(t, r, "app:1.0-cov")))
+	patch(t, options(t), "docker://"+r.Host+"/derived:1.0", "docker://"+r.Host+"/derived:cov")
+	for tag, want := range map[string]any{"app:1.0-cov": `{"/app":"src"}`, "derived:cov": nil} {
+		labels := config(t, at(t, r, tag))["config"].(map[string]any)["Labels"].(map[string]any)
+		if labels[plan.LabelPaths] != want {
+			t.Errorf("%s: paths %v, want %v", tag, labels[plan.LabelPaths], want)
+		}
+	}
+}
+
 // derived adds a layer to an image, as a Dockerfile's COPY does.
 func derived(t *testing.T, from v1.Image) v1.Image {
 	t.Helper()

@@ -121,6 +121,14 @@ func Restore(img Image) (base Image, ok bool) {
 	return base, true
 }
 
+// Paths is what LabelPaths says; nothing if there is none. The error is about one that does not parse: somebody edited it.
+func Paths(labels map[string]string) (paths map[string]string, err error) {
+	if label := labels[LabelPaths]; label != "" {
+		err = json.Unmarshal([]byte(label), &paths)
+	}
+	return paths, err
+}
+
 func restoreEnv(env []string, undo map[string]*string) []string {
 	var restored []string
 	for _, kv := range env {

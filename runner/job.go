@@ -77,6 +77,9 @@ func Prepare(ctx context.Context, inv Invocation, opts Options) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := j.nameData(opts.Dir); err != nil {
+		return nil, err
+	}
 	if err := j.configure(name); err != nil {
 		return nil, err
 	}
@@ -159,12 +162,26 @@ func absolute(dir, path, otherwise string) string {
 	return filepath.Join(dir, path)
 }
 
-// configure writes the container's configuration and sets the variables, unless the user has set them.
+// nameData says what data files are called, unless the user does: their name tells reports where the image's files come from, if
+// that is known.
+func (j *Job) nameData(dir string) error {
+	if _, theirs := j.userEnv[coverageFile]; theirs {
+		return nil
+	}
+	name := ".coverage"
+	if paths := j.paths(dir); len(paths) > 0 && j.DataDir != "" {
+		var err error
+		if name, err = writePaths(j.DataDir, paths); err != nil {
+			return err
+		}
+	}
+	j.Env[coverageFile] = j.image.dataDir() + "/" + name
+	return nil
+}
+
+// configure writes the container's configuration and sets the variable that names it, unless the user has set that.
 func (j *Job) configure(image string) error {
 	target := j.image.dataDir()
-	if _, theirs := j.userEnv[coverageFile]; !theirs {
-		j.Env[coverageFile] = target + "/.coverage"
-	}
 	if j.config == nil {
 		return nil
 	}

@@ -21,6 +21,8 @@ func variantAPI(t *testing.T) Engine {
 		"/images/v/json":         `{"Config": {"Labels": {` + labels + `}, "Entrypoint": ["python", "-m"], "Cmd": ["app"]}}`,
 		"/images/plain/json":     `{"Config": {}}`,
 		"/images/plain-cov/json": `{"Config": {"Labels": {` + labels + `, "io.covify.source": "{\"source\": [\"/app\"]}"}}}`,
+		"/images/mapped/json":    `{"Config": {"Labels": {` + labels + `, "io.covify.paths": "{\"/srv/app\": \"src\", \"/srv/app/x\": \"lib/x\"}"}}}`,
+		"/images/edited/json":    `{"Config": {"Labels": {` + labels + `, "io.covify.paths": "/srv/app"}}}`,
 		"/containers/on/json":    `{"State": {"Running": true}}`,
 		"/containers/oom/json":   `{"State": {"Running": false, "OOMKilled": true}}`,
 	})
@@ -78,6 +80,44 @@ func TestPrepare(t *testing.T) {
 			}
 			os.RemoveAll(filepath.Join(dir, DefaultDataDir)) // the next image has other settings
 		})
+	}
+}
+
+// TestPreparePaths: the image's map goes into the data directory, where the data files' name leads to it, and so does what is mounted.
+func TestPreparePaths(t *testing.T) {
+	dir := t.TempDir()
+	for args, want := range map[string]string{
+		"mapped":                    `{"/srv/app":"src","/srv/app/x":"lib/x"}`,
+		"-v ./dev:/srv/app/ mapped": `{"/srv/app":"DIR/dev"}`,
+		"-v data:/srv/app/x --tmpfs /srv/app mapped": `{"/srv/app":""}`,
+		"--mount type=bind,src=/y,dst=/z mapped":     `{"/srv/app":"src","/srv/app/x":"lib/x","/z":"/y"}`,
+		"edited":                                     "",
+		"v":                                          "",
+		"-e COVERAGE_FILE=/x mapped":                 "",
+		"-v vol:/app/coverage_data mapped":           "",
+	} {
+		job, err := prepare(t, args, Options{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, named := strings.CutPrefix(job.Env["COVERAGE_FILE"], "/app/coverage_data/.coverage.paths-")
+		if named != (want != "") {
+			t.Errorf("%s: data files are called %q", args, job.Env["COVERAGE_FILE"])
+		}
+		text, err := os.ReadFile(filepath.Join(job.DataDir, pathsPrefix+key))
+		if got := strings.ReplaceAll(strings.TrimSpace(string(text)), dir, "DIR"); got != want || (err == nil) != named {
+			t.Errorf("%s: got %s, %v; want %s", args, got, err, want)
+		}
+		if said := strings.Join(job.Words, "\n"); strings.Contains(said, "io.covify.paths cannot be read") != (args == "edited") {
+			t.Errorf("%s: says %q", args, said)
+		}
+	}
+	entries, err := os.ReadDir(filepath.Join(dir, DefaultDataDir))
+	if err != nil || firstStranger(filepath.Join(dir, DefaultDataDir)) != "" {
+		t.Errorf("the data directory holds what it should not: %v, %v", entries, err)
+	}
+	if data, err := look(filepath.Join(dir, DefaultDataDir)); err != nil || len(data) > 0 {
+		t.Errorf("%v, %v: a map is no data", data, err)
 	}
 }
 

@@ -6,9 +6,12 @@ import (
 )
 
 // Shell returns the command line for a POSIX shell.
-func (j *Job) Shell() string {
-	words := make([]string, len(j.Command))
-	for i, word := range j.Command {
+func (j *Job) Shell() string { return ShellLine(j.Command) }
+
+// ShellLine writes a command so that a POSIX shell reads the same words.
+func ShellLine(command []string) string {
+	words := make([]string, len(command))
+	for i, word := range command {
 		words[i] = quote(word)
 	}
 	return strings.Join(words, " ")

@@ -105,7 +105,8 @@ func newCombineCmd() *cobra.Command {
 (.coverage, .coverage.*) and the PATHs, files or directories, into .covify/coverage.
 
 Paths of containers become those of the checkout: by [paths] of the project's
-coverage config, by --map, and else by likeness. Files that cannot be mapped, and
+coverage config, by --map, by what the Dockerfile of the image said, if covify
+built it, and else by likeness. Files that cannot be mapped, and
 data that cannot be combined, are named. Nothing is deleted or changed.`,
 		Example: `  covify combine
   covify combine --map /srv/app=src

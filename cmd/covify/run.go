@@ -180,7 +180,7 @@ func covifyInto(ctx context.Context, stderr io.Writer, engine runner.Engine, ima
 		return err
 	}
 	opts.Access.Engine = &imagepatch.Engine{Host: engine.Endpoint.Address}
-	result, err := imagepatch.Patch(ctx, src, dst, *opts)
+	result, err := f.variant(ctx, stderr, src, dst, opts)
 	if err != nil {
 		return err
 	}

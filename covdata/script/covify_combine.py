@@ -11,6 +11,7 @@ import coverage
 from coverage.files import PathAliases
 
 import covify_files
+import covify_image
 import covify_paths
 
 # Bytes of input up to which coverage combines in memory, which is a quarter faster. Before 7.16 it may leave temporary tables
@@ -65,6 +66,7 @@ def _stamp(job, cov, inputs):
         python_files,
         [job["root"], job["maps"], coverage.__version__],
         sorted(cov.get_option("paths").items()),
+        sorted(covify_image.read(inputs).items()),
     ]
     return hashlib.sha256(json.dumps(known).encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -89,8 +91,10 @@ def _combine(job, cov, inputs, stamp):
     if not any(data.files for data in datas):
         left_out += [_left(data.path, "nothing was measured") for data in datas]
         raise Problem("no-data", "no coverage data", looked=_looked(job, cov), left_out=left_out)
-    mapper = covify_paths.Mapper(covify_paths.Checkout(job["root"], job["files"]), _aliases(cov), _maps(job))
-    decisions = mapper.decide(_groups(datas))
+    checkout = covify_paths.Checkout(job["root"], job["files"])
+    groups = _groups(datas)
+    mapper = covify_paths.Mapper(checkout, _aliases(cov), _maps(job), _images(datas, groups, checkout))
+    decisions = mapper.decide(groups)
     datas, clashes = _without_clashes(datas, decisions)
     left_out += clashes
     datas, broken = _update(datas, decisions, os.path.join(job["temp"], "combined"))
@@ -157,6 +161,19 @@ def _groups(datas):
     for data in datas:
         groups[data.group].update(path for path, _ in data.files)
     return groups
+
+
+def _images(datas, groups, checkout):
+    """{group: Origins} of the groups whose image says where its files come from; images of one map are looked at together."""
+    by_map = collections.defaultdict(list)
+    for group, paths in covify_image.read([data.path for data in datas]).items():
+        by_map[json.dumps(paths, sort_keys=True)].append(group)
+    images = {}
+    for paths, same in by_map.items():
+        origins = covify_image.Origins(json.loads(paths), checkout)
+        origins.settle({path for group in same for path in groups[group]})
+        images.update((group, origins) for group in same)
+    return images
 
 
 def _without_clashes(datas, decisions):

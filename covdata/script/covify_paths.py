@@ -87,35 +87,39 @@ class Mapper:
     """Decides, per group of data files (one container each), what file of the checkout a measured path is.
 
     `aliases` is the user's [paths] as a function from path to path; `maps` is a list of (directory, directory)
-    the user gave on the command line. In this order: aliases, maps, what is there on this machine, likeness.
+    the user gave on the command line; `images` are the groups' Origins, {group: Origins}. In this order: aliases, maps,
+    images, what is there on this machine, likeness.
     """
 
-    def __init__(self, checkout, aliases=None, maps=()):
+    def __init__(self, checkout, aliases=None, maps=(), images=None):
         self.checkout = checkout
+        self.images = images or {}
         self.aliases = aliases or (lambda path: path)
         self.maps = sorted(maps, key=lambda pair: -len(pair[0]))
         self.used_maps = set()
 
     def decide(self, groups):
         """From {group: paths} to {group: {path: Decision}}."""
-        known = {path: self._told(path) for paths in groups.values() for path in paths}
+        told = {path: self._told(path) for paths in groups.values() for path in paths}
         decided = {}
         chosen = {}
+        known = {}
         for group, paths in groups.items():
-            open_paths = sorted(path for path in paths if known[path] is None)
+            known[group] = {path: told[path] or self._from_image(group, path) or self._here(path) for path in paths}
+            open_paths = sorted(path for path in paths if known[group][path] is None)
             decided[group], chosen[group] = self._vote(open_paths)
         everywhere = [rule for rules in chosen.values() for rule in rules]
         for group, paths in groups.items():
             for path in paths:
-                if known[path] is not None:
-                    decided[group][path] = known[path]
+                if known[group][path] is not None:
+                    decided[group][path] = known[group][path]
                 elif decided[group][path].how == "unknown":
                     decided[group][path] = self._follow(path, chosen[group], everywhere) or decided[group][path]
                 decided[group][path] = self._prefer_host(group, path, decided[group][path])
         return decided
 
     def _told(self, path):
-        """What the user said or this machine shows about `path`; None leaves it to likeness."""
+        """What the user said about `path`, if anything."""
         new = self.aliases(path)
         if new != path:
             return Decision(self.checkout.relative(new), "paths", None, ())
@@ -127,6 +131,15 @@ class Mapper:
                 if self.checkout.exists(mapped):
                     return Decision(mapped, "map", Rule(split(source), split(target)), ())
                 return Decision(path, "missing", None, (mapped,))
+        return None
+
+    def _from_image(self, group, path):
+        """What the image says about `path`, if the checkout has that file."""
+        found = self.images[group].find(path) if group in self.images else None
+        return Decision(found[0], "image", found[1], ()) if found else None
+
+    def _here(self, path):
+        """What this machine shows about `path`; None leaves it to likeness."""
         inside = self.checkout.relative(path)
         if self.checkout.exists(inside) and not os.path.isabs(inside):
             return Decision(inside, "here", None, ())
@@ -139,7 +152,7 @@ class Mapper:
         host = group[1] or socket.gethostname()
         if decision.how == "alike" and host != socket.gethostname():
             return decision  # a container's path says nothing about this machine's files
-        if not os.path.isabs(path) or decision.how in ("paths", "map", "here") or not self.checkout.exists(path):
+        if not os.path.isabs(path) or decision.how in ("paths", "map", "image", "here") or not self.checkout.exists(path):
             return decision
         if decision.how == "alike" and _same(path, os.path.join(self.checkout.root, decision.path)):
             return decision
