@@ -71,7 +71,7 @@ func TestEngineNothingToCover(t *testing.T) {
 	if got.config.Config.Labels["a"] != "b" || got.config.Config.Labels[plan.LabelVersion] != "" {
 		t.Errorf("labels %v", got.config.Config.Labels)
 	}
-	if !strings.Contains(got.said, "warning: covify: linux/amd64 is left as it is: no Python found in the image") {
+	if !strings.Contains(got.said, "covify: linux/amd64 is left as it is: no Python found in the image") {
 		t.Errorf("no warning:\n%s", got.said)
 	}
 	r.opts["build-arg:COVIFY_STRICT"] = "1"
@@ -82,7 +82,7 @@ func TestEngineNothingToCover(t *testing.T) {
 	if got, err = d.build(t, r, bundled().Build); err != nil {
 		t.Fatal(err)
 	}
-	if got.config.OS != "windows" || !strings.Contains(got.said, "warning: covify: windows/amd64") {
+	if got.config.OS != "windows" || !strings.Contains(got.said, "covify: windows/amd64 is left as it is") {
 		t.Errorf("%s:\n%s", got.config.OS, got.said)
 	}
 }

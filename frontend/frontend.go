@@ -92,9 +92,14 @@ func (b *build) readFile(ctx context.Context) {
 
 // inner runs the build that the user's file asks for, of a frontend that is called name.
 func (b *build) inner(ctx context.Context, name string) (*client.Result, error) {
-	syntax, cmdline := b.innerSyntax(name)
-	if syntax == "" {
+	syntax, cmdline, own := b.innerSyntax(name)
+	switch {
+	case syntax == "":
 		return builder.Build(ctx, b.plainClient())
+	case own: // followed by the built-in frontend, whose errors show the line that names it
+		opts := b.innerOpts()
+		opts[marker] = "1"
+		return builder.Build(ctx, &plainClient{b.Client, opts})
 	}
 	inputs, err := definitions(ctx, b)
 	if err != nil {

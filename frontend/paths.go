@@ -10,6 +10,7 @@ import (
 
 	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 )
@@ -23,7 +24,7 @@ func dockerfilePaths(dockerfile []byte, opts map[string]string) map[string]strin
 	if err != nil {
 		return nil
 	}
-	stages, global, err := instructions.Parse(file.AST, nil)
+	stages, global, err := instructions.Parse(file.AST, linter.New(&linter.Config{})) // without one it panics on "# check="
 	if err != nil {
 		return nil
 	}

@@ -8,21 +8,21 @@ import (
 )
 
 // innerSyntax is the frontend that the inner build wants, and its command line: the one named after ours, as in
-// "# syntax=covify docker/dockerfile:1-labs", else the one of the file's own syntax line if that names another image. "" is the
-// Dockerfile frontend that is built in here.
-func (b *build) innerSyntax(name string) (syntax, cmdline string) {
+// "# syntax=covify docker/dockerfile:1-labs", else the one of the file's own syntax line if that names another image: own is true
+// then. "" is the Dockerfile frontend that is built in here.
+func (b *build) innerSyntax(name string) (syntax, cmdline string, own bool) {
 	if rest := afterFirst(b.opts["cmdline"]); rest != "" {
-		return first(rest), rest
+		return first(rest), rest, false
 	}
 	named, cmdline, _, ok := parser.DetectSyntax(b.file)
 	if !ok {
-		return "", ""
+		return "", "", false
 	}
 	if isSameImage(named, b.opts["source"]) || isSameImage(named, first(b.opts["cmdline"])) || isSameImage(named, name) {
 		rest := afterFirst(cmdline)
-		return first(rest), rest
+		return first(rest), rest, false
 	}
-	return named, cmdline
+	return named, cmdline, true
 }
 
 func first(words string) string {

@@ -28,7 +28,7 @@ func TestInnerSyntax(t *testing.T) {
 		if c.source != "" {
 			b.opts["source"] = c.source
 		}
-		if syntax, rest := b.innerSyntax("covify/covify"); syntax != c.syntax || rest != c.rest {
+		if syntax, rest, _ := b.innerSyntax("covify/covify"); syntax != c.syntax || rest != c.rest {
 			t.Errorf("%q after %q: %q, %q; want %q, %q", c.file, c.cmdline, syntax, rest, c.syntax, c.rest)
 		}
 	}

@@ -206,6 +206,9 @@ func loadResult(r Ref, messages io.Reader) error {
 		if strings.Contains(m.Stream, "Error unpacking image") { // said, and no error otherwise
 			return fmt.Errorf("loading %s into the engine: %w", r, &missingLayerError{strings.TrimSpace(m.Stream)})
 		}
+		if strings.Contains(m.Error, "layer.tar: no such file") { // the classic store knows layers by what is below them, too
+			return fmt.Errorf("loading %s into the engine: %w", r, &missingLayerError{m.Error})
+		}
 		if m.Error != "" {
 			return fmt.Errorf("loading %s into the engine: %s", r, m.Error)
 		}
