@@ -1,7 +1,8 @@
 # make demo    the main job on a real image: build it, covify it, run it, report
 # make test    all tests, on every container engine that can be had
 # make build   bin/covify, static, with the wheels of every supported Python inside
-.PHONY: build wheels demo test unit lint bench clean
+# make image   the frontend image and the CLI's, for amd64 and arm64, with their sizes
+.PHONY: build wheels image demo test unit lint bench clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 # pip's own default index, for machines where covify runs without a pip to ask
@@ -14,6 +15,9 @@ build: wheels
 
 wheels:
 	hack/bundle
+
+image: wheels
+	VERSION='$(VERSION)' REVISION="$$(git rev-parse HEAD 2>/dev/null)" INDEX='$(INDEX)' hack/image
 
 demo: build
 	hack/demo

@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
-	"path"
+	"slices"
 
 	"github.com/covify/covify/plan"
 	"github.com/moby/buildkit/client/llb"
@@ -26,65 +26,72 @@ func BlobPath(content []byte) string { return fmt.Sprintf("/blobs/sha256/%x", sh
 // State returns base with the layers of p over it.
 func State(base llb.State, p *plan.Plan, opts Options) llb.State {
 	for i, l := range p.Layers {
-		var blobs *llb.State
-		if i < len(p.Layers)-1 { // a payload's, not the hook layer
-			blobs = opts.Blobs
+		if i == len(p.Layers)-1 { // the hook layer, not a payload's
+			opts.Blobs = nil
 		}
-		files := layer(l, blobs)
-		name := llb.WithCustomName("[covify] " + l.Name)
+		files, name := layer(l, opts), llb.WithCustomName("[covify] "+l.Name)
 		if opts.Merge {
-			base = llb.Merge([]llb.State{base, files}, name)
+			base = llb.Merge([]llb.State{base, llb.Scratch().File(files, llb.WithCustomName("[covify] layer "+l.Name))}, name)
 		} else {
-			base = base.File(llb.Copy(files, "/", "/", &llb.CopyInfo{CopyDirContentsOnly: true}), name)
+			base = base.File(files, name)
 		}
 	}
 	return base
 }
 
-// layer holds the files of l alone. Making files leaves the time of making on directories, and the modes of mkdir are masked;
-// copying them again, each into the directory above it, sets both.
-func layer(l plan.Layer, blobs *llb.State) llb.State {
-	var made *llb.FileAction
-	for _, f := range l.Files {
-		made = create(made, f, blobs)
+// layer lays the files of l over a filesystem. They are made below a directory of their own, and copied as a whole: making a file
+// leaves the time of its making on the directory above it.
+func layer(l plan.Layer, opts Options) *llb.FileAction {
+	whole, created := wholeName(l), plan.Epoch
+	stage := llb.Scratch().File(llb.Mkdir(whole, 0o755).Mkdir(empty, 0o755), llb.WithCustomName("[covify] files of "+l.Name))
+	for chain := range slices.Chunk(l.Files, opts.chainLength(len(l.Files))) {
+		actions := llb.Mkdir("/", 0o755, llb.WithParents(true))
+		for _, f := range chain {
+			actions = create(actions, whole, f, stage, opts.Blobs)
+		}
+		stage = stage.File(actions, llb.WithCustomName("[covify] files of "+l.Name))
 	}
-	stage := llb.Scratch().File(made, llb.WithCustomName("[covify] files of "+l.Name))
-	var copied *llb.FileAction
-	for _, f := range l.Files {
-		copied = place(copied, stage, f)
-	}
-	return llb.Scratch().File(copied, llb.WithCustomName("[covify] layer "+l.Name))
+	return llb.Copy(stage, whole, "/", &llb.CopyInfo{CopyDirContentsOnly: true, CreatedTime: &created})
 }
 
-// create makes one directory or file with its content, from blobs if there are any.
-func create(a *llb.FileAction, f plan.File, blobs *llb.State) *llb.FileAction {
-	if a == nil {
-		a = llb.Mkdir("/", 0o755, llb.WithParents(true))
+// chainLength is how many actions one operation has, of all. Docker 20.10's BuildKit, which has no MergeOp, starts them all at once,
+// and when they wait for the same input some give up ("flightcontrol: exceeded retry timeout").
+func (o Options) chainLength(all int) int {
+	if o.Merge {
+		return max(1, all)
 	}
-	switch {
-	case f.Mode.IsDir():
-		return a.Mkdir(f.Path, 0o755)
-	case blobs != nil:
-		return a.Copy(*blobs, BlobPath(f.Data), f.Path)
-	}
-	return a.Mkfile(f.Path, 0o644, f.Data)
+	return 12
 }
 
-// place copies one directory, empty, or file to its place with everything that a Plan says of it.
-func place(a *llb.FileAction, stage llb.State, f plan.File) *llb.FileAction {
-	created := plan.Epoch
+// wholeName is a directory's name that tells modes and owners of a layer: to the cache of Docker 20.10's BuildKit, copies of
+// directories that differ in these alone are the same.
+func wholeName(l plan.Layer) string {
+	h := sha256.New()
+	for _, f := range l.Files {
+		fmt.Fprintln(h, f.Path, f.Mode, f.UID, f.GID)
+	}
+	return fmt.Sprintf("/%x", h.Sum(nil))
+}
+
+// empty is a directory of layer's stage. A copy of it can have any mode, which mkdir masks.
+const empty = "/.empty"
+
+// create makes one directory or file below whole, its content from blobs if there are any.
+func create(a *llb.FileAction, whole string, f plan.File, stage llb.State, blobs *llb.State) *llb.FileAction {
+	to, owner := whole+f.Path, llb.WithUIDGID(f.UID, f.GID)
 	info := &llb.CopyInfo{
-		CreatedTime: &created,
-		ChownOpt:    &llb.ChownOpt{User: &llb.UserOpt{UID: f.UID}, Group: &llb.UserOpt{UID: f.GID}},
-		Mode:        &llb.ChmodOpt{Mode: unix(f.Mode)},
+		ChownOpt: &llb.ChownOpt{User: &llb.UserOpt{UID: f.UID}, Group: &llb.UserOpt{UID: f.GID}},
+		Mode:     &llb.ChmodOpt{Mode: unix(f.Mode)},
 	}
-	if f.Mode.IsDir() {
-		info.ExcludePatterns = []string{"*"}
+	switch masked := unix(f.Mode)&^0o755 != 0; {
+	case f.Mode.IsDir() && masked:
+		return a.Copy(stage, empty, to, info)
+	case f.Mode.IsDir():
+		return a.Mkdir(to, f.Mode.Perm(), owner)
+	case blobs != nil:
+		return a.Copy(*blobs, BlobPath(f.Data), to, info)
 	}
-	if a == nil {
-		return llb.Copy(stage, f.Path, path.Dir(f.Path)+"/", info)
-	}
-	return a.Copy(stage, f.Path, path.Dir(f.Path)+"/", info)
+	return a.Mkfile(to, f.Mode.Perm(), f.Data, owner)
 }
 
 // unix returns the mode as chmod(2) takes it.

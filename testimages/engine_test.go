@@ -192,8 +192,12 @@ func platformOracle(t *testing.T, c *testCase, e *engine, image, platform, rcfil
 		t.Fatal(err)
 	}
 	args := slices.Concat([]string{"run", "--rm"}, c.Run.Flags, wheelMounts(t, c, platform), []string{"-v", data + ":/app/coverage_data",
-		"-e", "COVERAGE_FILE=/app/coverage_data/.coverage", "-e", "COVERAGE_PROCESS_START=/app/coverage_data/.coveragerc",
-		"--entrypoint", c.Program[0], image, "-m", "coverage", "run", "--rcfile=/app/coverage_data/.coveragerc"}, c.Program[1:])
+		"-e", "COVERAGE_FILE=/app/coverage_data/.coverage", "-e", "COVERAGE_PROCESS_START=/app/coverage_data/.coveragerc"})
+	if len(c.Program) > 0 {
+		args = slices.Concat(args, []string{"--entrypoint", c.Program[0], image, "-m", "coverage", "run", "--rcfile=/app/coverage_data/.coveragerc"}, c.Program[1:])
+	} else {
+		args = slices.Concat(args, []string{image}, c.Run.Cmd) // by coverage's .pth file alone
+	}
 	stdout, stderr, code := runCommand(t, "", e.env(), e.command, args...)
 	if code != c.Exit {
 		t.Fatalf("the oracle: exit code %d, want %d\n%s%s", code, c.Exit, stdout, stderr)
@@ -220,7 +224,7 @@ func wheelMounts(t *testing.T, c *testCase, platform string) []string {
 			}
 		}
 	}
-	args := []string{"plan", "--json", "docker-archive:" + c.archive()}
+	args := []string{"plan", "--json", c.source()}
 	if platform != "" {
 		args = append(args, "--platform", platform)
 	}

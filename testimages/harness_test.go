@@ -43,6 +43,8 @@ type testCase struct {
 	Program   []string          // argv of ENTRYPOINT and CMD together
 	Files     map[string]string // path in the container to path in the case's folder
 	Exit      int               `json:"expect_exit"`
+
+	pushed string // where a registry has the image, if it is not testimages/build's
 }
 
 // cases reads every test image's case; those whose archive testimages/build has not made fail the test.
@@ -80,6 +82,14 @@ func (c *testCase) archive() string {
 		cache = filepath.Join(dir, "covify-dev")
 	}
 	return filepath.Join(cache, "images", c.name+".tar")
+}
+
+// source is the image without covify, as covify plan takes it.
+func (c *testCase) source() string {
+	if c.pushed != "" {
+		return "docker://" + c.pushed
+	}
+	return "docker-archive:" + c.archive()
 }
 
 // variables returns the environment with some of it changed; an empty value removes the variable.

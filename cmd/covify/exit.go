@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os/exec"
 
+	"github.com/covify/covify/frontend/solve"
 	"github.com/covify/covify/imagepatch"
 	"github.com/covify/covify/plan"
 	"github.com/covify/covify/runner"
@@ -50,19 +51,22 @@ func exitCode(err error) int {
 		noFit     *wheel.NoFitError
 		daemon    *imagepatch.EngineError
 		engine    *runner.EngineError
+		setting   *solve.UsageError
+		buildkit  *solve.NotFoundError
+		load      *solve.LoadError
 	)
 	switch {
 	case errors.As(err, &coded):
 		return coded.code
 	case errors.As(err, &exited):
 		return exited.ExitCode()
-	case errors.As(err, &usage), errors.As(err, &ref), errors.As(err, &word):
+	case errors.As(err, &usage), errors.As(err, &ref), errors.As(err, &word), errors.As(err, &setting):
 		return exitUsage
 	case errors.As(err, &nothing), errors.As(err, &noFit):
 		return exitNothing
 	case errors.As(err, &auth):
 		return exitAuth
-	case errors.As(err, &transient), errors.As(err, &daemon), errors.As(err, &engine):
+	case errors.As(err, &transient), errors.As(err, &daemon), errors.As(err, &engine), errors.As(err, &buildkit), errors.As(err, &load):
 		return exitTransient
 	case errors.As(err, &index) && index.Unauthorised():
 		return exitAuth

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
+	"github.com/covify/covify/frontend/solve"
 	"github.com/covify/covify/imagepatch"
 	"github.com/covify/covify/plan"
 	"github.com/covify/covify/wheel"
@@ -87,7 +89,7 @@ func runImage(c *cobra.Command, image, target string, f *imageFlags) error {
 	if err != nil {
 		return err
 	}
-	result, err := imagepatch.Patch(ctx, src, dst, *opts)
+	result, err := f.variant(ctx, c.ErrOrStderr(), src, dst, opts)
 	if err != nil {
 		return err
 	}
@@ -99,6 +101,30 @@ func runImage(c *cobra.Command, image, target string, f *imageFlags) error {
 	}
 	fmt.Fprintln(c.OutOrStdout(), resultRef(result))
 	return nil
+}
+
+// variant makes the variant: within the engine that has the image and gets the variant, if that can do it; else by reading the image.
+func (f *imageFlags) variant(ctx context.Context, stderr io.Writer, src, dst imagepatch.Ref, opts *imagepatch.Options) (*imagepatch.Result, error) {
+	if src.Transport != imagepatch.DockerDaemon || dst.Transport != imagepatch.DockerDaemon || f.platform != "" {
+		return imagepatch.Patch(ctx, src, dst, *opts)
+	}
+	covify, err := newFrontend(&f.wheels, f.logf(stderr), frontendImage)
+	if err != nil {
+		return nil, err
+	}
+	made, err := solve.Image(ctx, solve.EngineImage{Host: opts.Access.Engine.Host, Name: src.Name, Target: dst.Name,
+		Settings: settingArgs(f.coverage, f.dataDir, f.noEnv, false)}, covify)
+	if other := new(solve.OtherWayError); errors.As(err, &other) {
+		if other.Failed {
+			f.logf(stderr)("%s is %v; reading it instead", src, other)
+		}
+		return imagepatch.Patch(ctx, src, dst, *opts)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("covifying %s: %w", src, err)
+	}
+	return &imagepatch.Result{Target: dst, Digest: made.Digest, Dropped: made.Dropped, Unchanged: made.Unchanged,
+		Platforms: []imagepatch.Platform{{Platform: made.Platform, Plan: made.Plan}}}, nil
 }
 
 // resolve turns the command line into the arguments of imagepatch.

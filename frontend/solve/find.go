@@ -22,12 +22,15 @@ import (
 	_ "github.com/moby/buildkit/util/grpcutil/encoding/proto" // the daemon's encoding
 	"github.com/moby/moby/client"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // Places are where a BuildKit may be.
 type Places struct {
 	Address string   // BuildKit's own; where it is set, nothing else is tried
 	Buildx  []string // command that connects its stdin and stdout to the chosen builder; nil for none
+	Chosen  bool     // by the user: Buildx is the only one
 	Docker  string   // address of a Docker's API, whose BuildKit serves builds; "" for none
 	Socket  string   // address of a buildkitd that nobody named
 }
@@ -112,7 +115,7 @@ func Find(ctx context.Context, p Places) (*BuildKit, error) {
 		})
 	}
 	_ = g.Wait()
-	b, err := first(found[:])
+	b, err := first(found[:], p.Chosen)
 	if err != nil {
 		return nil, errors.Join(ctx.Err(), err)
 	}
@@ -172,7 +175,15 @@ func storeOf(workers []*bkclient.WorkerInfo) Store {
 }
 
 // first takes the first answer and closes the others. A builder of buildx that is Docker's own is reached without buildx.
-func first(found []answer) (*BuildKit, error) {
+func first(found []answer, chosen bool) (*BuildKit, error) {
+	if chosen && found[0].b == nil {
+		for _, a := range found[1:] {
+			if a.b != nil {
+				a.b.Close()
+			}
+		}
+		return nil, &NotFoundError{[]Attempt{{found[0].place, found[0].err}}}
+	}
 	if buildx, docker := found[0], found[1]; buildx.b != nil && docker.b != nil && buildx.workers == docker.workers {
 		found[0].b = nil
 		buildx.b.Close()
@@ -239,7 +250,11 @@ func shorter(err error) error {
 		}
 	}
 	lines := slices.DeleteFunc(strings.Split(strings.Trim(text, `"`), `\n`), func(line string) bool { return strings.TrimSpace(line) == "" })
-	return &unreachable{cmp.Or(strings.Join(lines[:min(len(lines), 1)], " "), err.Error()), err}
+	words := strings.ReplaceAll(strings.Join(lines[:min(len(lines), 1)], " "), `\"`, `"`)
+	if status.Code(err) == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded) {
+		words = fmt.Sprintf("no answer within %v; 'docker buildx inspect --bootstrap' starts a builder that is down", findTimeout)
+	}
+	return &unreachable{cmp.Or(words, err.Error()), err}
 }
 
 type unreachable struct {

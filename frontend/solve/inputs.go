@@ -88,6 +88,9 @@ func (in *inputs) context(path, dockerfile string) error {
 		return nil
 	}
 	in.opt.SharedKey = sharedKey(path)
+	if dir := inRepository(path); dir != "" {
+		in.opt.FrontendAttrs["vcs:localdir:"+contextMount] = dir // as buildx says it
+	}
 	return in.mount(contextMount, path)
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/covify/covify/plan"
 	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/moby/buildkit/solver/pb"
 	"github.com/moby/buildkit/util/staticfs"
 	"github.com/tonistiigi/fsutil"
 	"github.com/tonistiigi/fsutil/types"
@@ -31,9 +32,11 @@ type payloads struct {
 
 var _ fsutil.FS = (*payloads)(nil)
 
-// blobs is frontend.Frontend's Blobs.
-func (p *payloads) blobs(_ context.Context, _ client.Client, made *plan.Plan) (*llb.State, error) {
-	if len(made.Layers) < 2 {
+// blobs is frontend.Frontend's Blobs. Old BuildKits give up on a hundred files copied from one mount ("flightcontrol: exceeded retry
+// timeout"): those without MergeOp take the contents in the definition, which is as fast.
+func (p *payloads) blobs(_ context.Context, c client.Client, made *plan.Plan) (*llb.State, error) {
+	caps := c.BuildOpts().LLBCaps
+	if len(made.Layers) < 2 || caps.Supports(pb.CapMergeOp) != nil {
 		return nil, nil
 	}
 	contents := map[string][]byte{}

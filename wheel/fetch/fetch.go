@@ -67,14 +67,29 @@ func (s *Source) bundled(t wheel.Target, version string) (*wheel.Payload, error)
 	if s.Bundle == nil {
 		return nil, &wheel.NoFitError{Target: t, Version: version}
 	}
+	files, err := s.Bundled()
+	if err != nil {
+		return nil, err
+	}
+	file, err := wheel.Select(t, version, files)
+	if err != nil {
+		return nil, err
+	}
+	return s.OpenBundled(file, t)
+}
+
+// Bundled lists the wheels of the bundle.
+func (s *Source) Bundled() ([]wheel.File, error) {
 	listed, err := readBundle(s.Bundle)
 	if err != nil {
 		return nil, err
 	}
-	file, err := wheel.Select(t, version, listed.Files)
-	if err != nil {
-		return nil, err
-	}
+	return listed.Files, nil
+}
+
+// OpenBundled gives the payload for t of a wheel of the bundle, with compiled files where the bundle has them. Errors:
+// *wheel.ChecksumError, *wheel.InvalidError.
+func (s *Source) OpenBundled(file wheel.File, t wheel.Target) (*wheel.Payload, error) {
 	data, err := fs.ReadFile(s.Bundle, wheelPath(file))
 	if err != nil {
 		return nil, fmt.Errorf("reading the bundle: %w", err)

@@ -1,0 +1,4 @@
+def greet(greeting, name):
+    if not greeting:
+        return name
+    return f"{greeting}, {name}"

@@ -1,0 +1,5 @@
+from ledger.book import Book
+
+
+def test_balance():
+    assert Book.parse("rent -5").balance() == -5
