@@ -61,11 +61,12 @@ func (f Frontend) cover(ctx context.Context, b *build, res *client.Result) (*cli
 	return res, nil
 }
 
-// orNothing makes the variant of one platform's image. One that holds no Python is left as it is, with a warning: nil.
+// orNothing makes the variant of one platform's image. One that holds no Python to be covered is left as it is, with a word to the
+// user: nil. It is an error where the user wants that, or has asked for a coverage version that does not fit.
 func (f Frontend) orNothing(ctx context.Context, b *build, platform string, ref client.Reference, config []byte) (*variant, error) {
 	v, err := f.variant(ctx, b, ref, config, plan.Image{})
 	var nothing *plan.NothingError
-	if errors.As(err, &nothing) && !b.settings.strict {
+	if errors.As(err, &nothing) && !b.settings.strict && (b.settings.coverage == "" || len(nothing.Skipped) == 0) {
 		return nil, b.say(ctx, fmt.Sprintf("covify: %s is left as it is: %v", platform, err))
 	}
 	if err != nil {
