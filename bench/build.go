@@ -96,7 +96,7 @@ func (w *world) frontendImage(ctx context.Context) (string, error) {
 	bake := docker(w.opts.docker29, "buildx", "bake", "-f", "docker-bake.hcl", "--allow", "fs.read="+programs,
 		"--set", "frontend.contexts.programs="+programs, "--set", "frontend.platform=linux/amd64",
 		"--set", "frontend.tags="+image, "--set", "frontend.output=type=image,push=true", "frontend")
-	if err := runAll(ctx, command{Args: []string{"hack/programs", programs, "linux/amd64", "covify-frontend"}, Env: os.Environ()}, bake); err != nil {
+	if err := runAll(ctx, command{Args: []string{"hack/programs", filepath.Join(programs, "out"), "linux/amd64", "covify-frontend"}, Env: os.Environ()}, bake); err != nil {
 		return "", err
 	}
 	return image, nil
