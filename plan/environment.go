@@ -124,6 +124,21 @@ func (f *finder) baseOf(dir string, lib []string) (interpreter, reason string) {
 	return "", "a venv whose base interpreter, " + cmp.Or(lib[1]+lib[2]+"."+lib[3]+lib[4]+" in "+home, "unnamed") + ", is not in the image"
 }
 
+// basesOf examines the executables that baseOf may take a venv for: those that its own lead to, and those in its home.
+func (f *finder) basesOf(dir string) {
+	places := []string{path.Join(dir, "bin")}
+	if m := homeKey.FindSubmatch(f.read(path.Join(dir, "pyvenv.cfg"))); m != nil {
+		places = append(places, string(m[1]))
+	}
+	for _, place := range places {
+		for _, e := range f.list(place) {
+			if pythonName.MatchString(e.Name()) {
+				f.candidate(path.Join(place, e.Name()))
+			}
+		}
+	}
+}
+
 func (f *finder) fits(i Interpreter, lib []string) bool {
 	return i.Version() == lib[2]+"."+lib[3] && strings.HasSuffix(i.ABI, "t") == (lib[4] == "t")
 }

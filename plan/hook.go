@@ -36,6 +36,22 @@ import os, sys; exec('if (os.environ.get("COVERAGE_PROCESS_START") or os.environ
 // same stem (PEP 829).
 func startFile() []byte { return []byte(startModule + ":start\n") }
 
+// HostStem is the name of the hook's files, without their suffixes, in an environment of a running machine. It is not the
+// variants' name, since people put a coverage.pth of their own there by hand.
+const HostStem = "covify"
+
+// HookFile is a file of the hook, to be put into an environment.
+type HookFile struct {
+	Name string
+	Data []byte
+}
+
+// HostHook returns the hook for a payload at an absolute path of a running machine. The first file alone works in every
+// Python that does not want the second.
+func HostHook(payloadDir string) []HookFile {
+	return []HookFile{{HostStem + ".pth", pthFile(payloadDir)}, {HostStem + ".start", startFile()}}
+}
+
 // defaultConfig is what a variant measures with when it is run without settings from outside. older is the oldest
 // coverage version in the image: settings it does not know are left out. What keeps data from being lost comes
 // first; concurrency stays unset, because naming only multiprocessing stops coverage from measuring threads.

@@ -18,6 +18,28 @@ import (
 func FindInterpreters(root fs.FS) (Facts, error) {
 	f := &finder{tree: newTree(root), visited: map[string]bool{}}
 	f.search("/")
+	return f.finish()
+}
+
+// FindNamed is FindInterpreters for a filesystem too large to search, such as a running machine's: it looks at the
+// executables and venvs at the given absolute paths, and at the interpreters that the venvs are made from. What is named and is
+// not an interpreter or a venv is missing in the Facts.
+func FindNamed(root fs.FS, executables, venvs []string) (Facts, error) {
+	f := &finder{tree: newTree(root), visited: map[string]bool{}}
+	for _, p := range executables {
+		f.candidate(p)
+	}
+	for _, dir := range venvs {
+		if real, err := f.resolve(dir); err == nil && f.exists(path.Join(real, "pyvenv.cfg")) {
+			f.venvs = append(f.venvs, real)
+			f.basesOf(real)
+		}
+	}
+	return f.finish()
+}
+
+// finish collects the environments of the interpreters and venvs that were found.
+func (f *finder) finish() (Facts, error) {
 	f.environments()
 	f.findSource()
 	slices.SortFunc(f.facts.Interpreters, func(a, b Interpreter) int { return strings.Compare(a.Path, b.Path) })
