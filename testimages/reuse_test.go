@@ -67,8 +67,8 @@ func progress(t *testing.T, s *workshop, command string, args []string) []string
 	return cached
 }
 
-// TestEngineBadInput: what is wrong with a build is said as it is said without covify. A platform for which there is no payload is
-// built plainly, with a warning, or refused if the user wants that.
+// TestEngineBadInput: what is wrong with a build is said as it is said without covify. A coverage version
+// that fits nothing is refused, and so is a frontend image that cannot do what the build needs.
 func TestEngineBadInput(t *testing.T) {
 	registry, e := registryAddress(t), findEngine(t, "docker29")
 	frontend := frontendImage(t, registry, e)
@@ -107,6 +107,15 @@ func TestEngineBadInput(t *testing.T) {
 			}
 		})
 	}
+	t.Run("frontend too old", func(t *testing.T) {
+		// Capabilities are on a label of the image; one from before named contexts does not have theirs.
+		old := registry + "/covify:old"
+		e.run(t, "build", "-q", "--provenance=false", "--push", "-t", old, folder(t, "FROM "+frontend+"\nLABEL moby.buildkit.frontend.caps=moby.buildkit.frontend.inputs\n"))
+		_, said, code := runCommand(t, "", env, "docker", "build", "--build-arg", "BUILDKIT_SYNTAX="+old, "--build-context", "other=docker-image://"+base, folder(t, "FROM other\n"))
+		if code == 0 || !strings.Contains(said, "moby.buildkit.frontend.contexts") {
+			t.Errorf("exit code %d\n%s", code, said)
+		}
+	})
 	t.Run("no payload", func(t *testing.T) {
 		dir := folder(t, "FROM "+base+"\n")
 		for name, command := range map[string][]string{
