@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/covify/covify/plan"
@@ -17,12 +18,26 @@ import (
 )
 
 // refFS is the root filesystem of a build result. It implements fs.ReadLinkFS and follows no links: a directory is asked for
-// once, as StatFile would follow links and every call is a round trip to the daemon.
+// once, as StatFile would follow links and every call is a round trip to the daemon, which mounts the filesystem for it. Once a
+// directory is listed, those below it are asked for, several at a time: a search for interpreters wants them all.
 type refFS struct {
 	ctx  context.Context
 	ref  client.Reference
-	dirs map[string][]*fstypes.Stat // what was listed, by fs path
+	busy chan struct{} // holds a token for every call under way
+
+	mu   sync.Mutex
+	dirs map[string]*listing // what was asked for, by fs path
 }
+
+// listing is a directory's entries, sorted by name, once done is closed.
+type listing struct {
+	done    chan struct{}
+	entries []*fstypes.Stat
+	err     error
+}
+
+// callsAtATime keep a daemon busy: of 850 directories, one at a time takes half as long again.
+const callsAtATime = 8
 
 var (
 	_ fs.ReadLinkFS = (*refFS)(nil)
@@ -32,21 +47,46 @@ var (
 )
 
 func newRefFS(ctx context.Context, ref client.Reference) *refFS {
-	return &refFS{ctx, ref, map[string][]*fstypes.Stat{}}
+	return &refFS{ctx: ctx, ref: ref, busy: make(chan struct{}, callsAtATime), dirs: map[string]*listing{}}
 }
 
-// list returns the entries of a directory, which must be one, sorted by name.
+// list returns the entries of a directory, which must be one.
 func (r *refFS) list(dir string) ([]*fstypes.Stat, error) {
-	if found, ok := r.dirs[dir]; ok {
-		return found, nil
+	l := r.start(dir)
+	<-l.done
+	return l.entries, l.err
+}
+
+// start asks for a directory, if nobody has.
+func (r *refFS) start(dir string) *listing {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l, ok := r.dirs[dir]
+	if !ok {
+		l = &listing{done: make(chan struct{})}
+		r.dirs[dir] = l
+		go r.fetch(dir, l)
 	}
+	return l
+}
+
+func (r *refFS) fetch(dir string, l *listing) {
+	defer close(l.done)
+	r.busy <- struct{}{}
 	found, err := r.ref.ReadDir(r.ctx, client.ReadDirRequest{Path: "/" + dir})
+	<-r.busy
 	if err != nil {
-		return nil, &fs.PathError{Op: "readdir", Path: dir, Err: err}
+		l.err = &fs.PathError{Op: "readdir", Path: dir, Err: err}
+		return
 	}
 	slices.SortFunc(found, func(a, b *fstypes.Stat) int { return strings.Compare(path.Base(a.Path), path.Base(b.Path)) })
-	r.dirs[dir] = found
-	return found, nil
+	l.entries = found
+	for _, e := range found {
+		below := path.Join(dir, path.Base(e.Path))
+		if fs.FileMode(e.Mode).IsDir() && plan.Searches("/"+below) {
+			r.start(below)
+		}
+	}
 }
 
 func (r *refFS) find(op, name string) (stat, error) {

@@ -21,6 +21,9 @@ type Options struct {
 	Identity string       // of covify and its wheels: outcomes are kept for it; "" keeps none
 	Workers  int          // layers read at a time, 4 if zero
 	Logf     func(format string, args ...any)
+
+	// Within, if set, may make the variant where the image is, before its content is asked for. With nil, nil it leaves that to Patch.
+	Within func(context.Context) (*Result, error)
 }
 
 // Result is what became of an image.
@@ -52,6 +55,16 @@ func Patch(ctx context.Context, src, dst Ref, opts Options) (*Result, error) {
 	file := p.knownFile(o, dst)
 	if r := p.recall(ctx, file, dst); r != nil {
 		return r, nil
+	}
+	if opts.Within != nil {
+		result, err := opts.Within(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("covifying %s: %w", src, err)
+		}
+		if result != nil {
+			p.remember(ctx, file, result)
+			return result, nil
+		}
 	}
 	c, result, err := p.patch(ctx, o)
 	if err != nil {

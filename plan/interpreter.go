@@ -81,6 +81,9 @@ func prunes(dir string) bool {
 	return libName.MatchString(path.Base(dir)) && strings.HasPrefix(path.Base(path.Dir(dir)), "lib")
 }
 
+// Searches reports whether FindInterpreters looks into a directory at an absolute path, with no links in it, if it comes by there.
+func Searches(dir string) bool { return !prunes(dir) }
+
 // search walks dir, whose path holds no links, and collects candidates.
 func (f *finder) search(dir string) {
 	entries := f.list(dir)

@@ -112,19 +112,22 @@ func (f *imageFlags) variant(ctx context.Context, stderr io.Writer, src, dst ima
 	if err != nil {
 		return nil, err
 	}
-	made, err := solve.Image(ctx, solve.EngineImage{Host: opts.Access.Engine.Host, Name: src.Name, Target: dst.Name,
-		Settings: settingArgs(f.coverage, f.dataDir, f.noEnv, false)}, covify)
-	if other := new(solve.OtherWayError); errors.As(err, &other) {
-		if other.Failed {
-			f.logf(stderr)("%s is %v; reading it instead", src, other)
+	opts.Within = func(ctx context.Context) (*imagepatch.Result, error) {
+		made, err := solve.Image(ctx, solve.EngineImage{Host: opts.Access.Engine.Host, Name: src.Name, Target: dst.Name,
+			Settings: settingArgs(f.coverage, f.dataDir, f.noEnv, false)}, covify)
+		if other := new(solve.OtherWayError); errors.As(err, &other) {
+			if other.Failed {
+				f.logf(stderr)("%s is %v; reading it instead", src, other)
+			}
+			return nil, nil
 		}
-		return imagepatch.Patch(ctx, src, dst, *opts)
+		if err != nil {
+			return nil, err
+		}
+		return &imagepatch.Result{Target: dst, Digest: made.Digest, Dropped: made.Dropped, Unchanged: made.Unchanged,
+			Platforms: []imagepatch.Platform{{Platform: made.Platform, Plan: made.Plan}}}, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("covifying %s: %w", src, err)
-	}
-	return &imagepatch.Result{Target: dst, Digest: made.Digest, Dropped: made.Dropped, Unchanged: made.Unchanged,
-		Platforms: []imagepatch.Platform{{Platform: made.Platform, Plan: made.Plan}}}, nil
+	return imagepatch.Patch(ctx, src, dst, *opts)
 }
 
 // resolve turns the command line into the arguments of imagepatch.
