@@ -26,10 +26,13 @@ type CombineOptions struct {
 	HostData bool
 	// AsBefore takes Inputs, HostData, Maps and an empty Config from the last Combine into Output, if there was one.
 	AsBefore bool
-	Output   string    // the combined file; default DefaultOutput below Root. Never an input
-	Config   string    // coverage's config file; default: the one that coverage finds in Root
-	Maps     []Map     // directories that cannot be told from likeness, asked after the config's [paths], before the images' own maps
-	Stderr   io.Writer // coverage's warnings; default: dropped
+	Output   string // the combined file; default DefaultOutput below Root. Never an input
+	Config   string // coverage's config file; default: the one that coverage finds in Root
+	Maps     []Map  // directories that cannot be told from likeness, asked after the config's [paths], before the images' own maps
+	// Session fills the Summary's Folders, and where some data have branches and some have none, takes the lines of all: their users
+	// did not choose what comes together.
+	Session bool
+	Stderr  io.Writer // coverage's warnings; default: dropped
 }
 
 // Summary says what became of the data.
@@ -46,6 +49,17 @@ type Summary struct {
 	Mapped     []Map      `json:"mapped"`     // the container directories that were mapped
 	Unmapped   []Unmapped `json:"unmapped"`   // measured files without source: in the data, not in reports
 	UnusedMaps []Map      `json:"unused_maps"`
+	// WithoutBranches counts the data files whose branches were dropped, as others have none.
+	WithoutBranches int      `json:"without_branches,omitempty"`
+	Folders         []Folder `json:"folders,omitempty"` // where the combined data files were, if that was asked for
+}
+
+// Folder is what the data files of one folder hold.
+type Folder struct {
+	Path      string `json:"path"`
+	DataFiles int    `json:"data_files"`
+	Files     int    `json:"files"` // measured files with source
+	Lines     int    `json:"lines"` // of those, that ran
 }
 
 // LeftOut is a data file that was not combined.

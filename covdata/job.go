@@ -26,6 +26,7 @@ type job struct {
 	Output   string      `json:"output"`
 	Keep     bool        `json:"keep"` // the output may stay if it is up to date
 	Maps     [][2]string `json:"maps"`
+	Session  bool        `json:"session"`
 	Files    []string    `json:"files"` // the checkout's, relative to the root
 	Report   *wish       `json:"report"`
 }
@@ -34,7 +35,7 @@ func newJob(ctx context.Context, python Python, opts CombineOptions, wanted *wis
 	task := &job{
 		Root: opts.Root, Config: opts.Config, Path: python.Path, Output: opts.Output,
 		Inputs: append([]string{}, opts.Inputs...), HostData: opts.HostData, AsBefore: opts.AsBefore,
-		Maps: [][2]string{}, Keep: wanted != nil, Report: wanted,
+		Maps: [][2]string{}, Session: opts.Session, Keep: wanted != nil, Report: wanted,
 	}
 	if task.Root == "" {
 		task.Root = "."

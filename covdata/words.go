@@ -19,6 +19,10 @@ func (s *Summary) Words(root string) []string {
 			words = append(words, fmt.Sprintf("  %s is %s (%s)", rule.From, rule.To, count(rule.Files, "file")))
 		}
 	}
+	if s.WithoutBranches > 0 {
+		words = append(words, fmt.Sprintf("%s measured branches and others did not: reported without; [run] branch = true in the settings has all measure them",
+			count(s.WithoutBranches, "data file")))
+	}
 	for i, left := range s.LeftOut {
 		if i == shown {
 			words = append(words, fmt.Sprintf("left out %d more data files", len(s.LeftOut)-shown))

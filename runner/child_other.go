@@ -8,8 +8,8 @@ import (
 	"os/signal"
 )
 
-// runChild runs a command to its end and returns its exit code. The console sends its interrupts to both.
-func runChild(command *exec.Cmd) (int, error) {
+// RunChild runs a command to its end and returns its exit code. The console sends its interrupts to both.
+func RunChild(command *exec.Cmd) (int, error) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt)
 	defer signal.Stop(signals)

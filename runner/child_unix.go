@@ -14,10 +14,10 @@ import (
 // passedOn are the signals a container's run command is meant to get.
 var passedOn = []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2}
 
-// runChild runs a command to its end and returns its exit code. In the foreground of a terminal it shares this
+// RunChild runs a command to its end and returns its exit code. In the foreground of a terminal it shares this
 // process group: the terminal sends its signals to both, and job control works. Elsewhere it gets a group of its
 // own, so that a signal to this group reaches it once, passed on from here.
-func runChild(command *exec.Cmd) (int, error) {
+func RunChild(command *exec.Cmd) (int, error) {
 	shared := inForeground()
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: !shared}
 	signals := make(chan os.Signal, 16)

@@ -15,11 +15,11 @@ import (
 
 func TestExitCodes(t *testing.T) {
 	for script, want := range map[string]int{"exit 0": 0, "exit 7": 7, "kill -KILL $$": 137, "kill -TERM $$": 143} {
-		if code, err := runChild(exec.Command("sh", "-c", script)); code != want || err != nil {
+		if code, err := RunChild(exec.Command("sh", "-c", script)); code != want || err != nil {
 			t.Errorf("%s: got %d, %v", script, code, err)
 		}
 	}
-	if _, err := runChild(exec.Command("/nowhere/docker")); err == nil {
+	if _, err := RunChild(exec.Command("/nowhere/docker")); err == nil {
 		t.Error("a command that is not there is no error")
 	}
 }
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "child" {
 		command := exec.Command(os.Args[2], os.Args[3:]...)
 		command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
-		code, err := runChild(command)
+		code, err := RunChild(command)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 99

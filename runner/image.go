@@ -13,6 +13,7 @@ import (
 
 // Image is what covify run needs to know of an image in the engine.
 type Image struct {
+	ID         string `json:"-"` // the engine's digest of it
 	Labels     map[string]string
 	Entrypoint []string
 	Cmd        []string
@@ -33,8 +34,12 @@ func (e Engine) Image(ctx context.Context, name, platform string) (Image, error)
 		}
 		query.Set("platform", string(text)) // an API below 1.49 ignores it
 	}
-	var answer struct{ Config Image }
+	var answer struct {
+		ID     string
+		Config Image
+	}
 	err := e.inspect(ctx, "image", name, query, &answer)
+	answer.Config.ID = answer.ID
 	return answer.Config, err
 }
 

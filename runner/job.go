@@ -2,6 +2,7 @@ package runner
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,10 @@ type Options struct {
 	Covify Covifier
 	// SELinux says that it is enforced, so that a mount needs a label of its own.
 	SELinux bool
+	// DataDir is where data go unless the command line says so; empty for DefaultDataDir. A session's are given here.
+	DataDir string
+	// Config is used instead of what Dir has unless the command line names a file; nil to look for it.
+	Config *rcfile.Config
 }
 
 // Job is a container ready to be started: everything is decided, the data directory and its configuration
@@ -93,6 +98,10 @@ func (j *Job) findConfig(opts Options) error {
 	if _, theirs := j.userEnv[processStart]; theirs {
 		return nil
 	}
+	if opts.Config != nil && j.inv.RCFile == "" {
+		j.config = opts.Config
+		return nil
+	}
 	place := rcfile.Place{Dir: opts.Dir, RCFile: j.inv.RCFile, Lookup: opts.Lookup}
 	if place.RCFile == "" {
 		place.RCFile, _ = opts.Lookup("COVERAGE_RCFILE")
@@ -131,7 +140,7 @@ func (j *Job) mount(opts Options) ([]string, error) {
 	target := j.image.dataDir()
 	users := j.inv.mountOn(target)
 	if users == nil {
-		j.DataDir = absolute(opts.Dir, j.inv.DataDir, DefaultDataDir)
+		j.DataDir = absolute(opts.Dir, cmp.Or(j.inv.DataDir, opts.DataDir), DefaultDataDir)
 		relabel := opts.SELinux && j.engine.Name != "nerdctl"
 		return bindFlags(j.DataDir, target, relabel), openDataDir(j.DataDir)
 	}
@@ -217,6 +226,9 @@ func (j *Job) command(image string, mounts []string) {
 	}
 	j.Command = slices.Concat(words, []string{image}, j.inv.Command)
 }
+
+// Digest is that of the image that runs, as the engine names it.
+func (j *Job) Digest() string { return j.image.ID }
 
 func (j *Job) warn() {
 	for _, name := range []string{coverageFile, processStart, processConfig} {

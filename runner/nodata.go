@@ -12,8 +12,9 @@ import (
 
 // NoDataError says that a container ended and left no coverage data, and the likeliest reason.
 type NoDataError struct {
-	Dir    string
-	Reason string
+	Dir       string
+	Reason    string
+	NotPython bool // the container's program is certainly none of Python
 }
 
 func (e *NoDataError) Error() string {
@@ -36,11 +37,13 @@ func (j *Job) noData(ctx context.Context, result Result) *NoDataError {
 		j.fromConfig(result.DataFiles),
 		fromExit(result.ExitCode, state.OOMKilled),
 		j.fromRemote(),
-		j.fromCommand(),
 	} {
 		if reason != "" {
 			return &NoDataError{Dir: j.DataDir, Reason: reason}
 		}
+	}
+	if reason := j.fromCommand(); reason != "" {
+		return &NoDataError{Dir: j.DataDir, Reason: reason, NotPython: true}
 	}
 	return &NoDataError{Dir: j.DataDir, Reason: "no Python process of the image's measured environments ended in the container " +
 		"(python -S and an emptied environment switch the measuring off)"}

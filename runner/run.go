@@ -37,7 +37,7 @@ func (j *Job) Run(ctx context.Context, stdio Stdio) (Result, error) {
 	command := exec.Command(j.Command[0], j.Command[1:]...)
 	command.Stdin, command.Stdout, command.Stderr = stdio.In, stdio.Out, stdio.Err
 	result := Result{}
-	if result.ExitCode, err = runChild(command); err != nil {
+	if result.ExitCode, err = RunChild(command); err != nil {
 		return result, fmt.Errorf("running %s: %w", j.engine.Name, err)
 	}
 	after, err := j.look()

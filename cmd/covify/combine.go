@@ -32,6 +32,7 @@ func (f *dataFlags) options(c *cobra.Command, paths []string) (covdata.CombineOp
 	if err != nil {
 		return covdata.CombineOptions{}, err
 	}
+	cleanUp(c.ErrOrStderr(), root)
 	opts := covdata.CombineOptions{Root: root, HostData: true, Config: f.rcfile, Stderr: c.ErrOrStderr()}
 	opts.Inputs = []string{f.dataDir}
 	if f.dataDir == "" {
@@ -47,14 +48,21 @@ func (f *dataFlags) options(c *cobra.Command, paths []string) (covdata.CombineOp
 			opts.Inputs = append(opts.Inputs, path)
 		}
 	}
-	for _, text := range f.maps {
+	opts.Maps, err = parseMaps(f.maps)
+	return opts, err
+}
+
+// parseMaps reads the values of --map.
+func parseMaps(texts []string) ([]covdata.Map, error) {
+	var maps []covdata.Map
+	for _, text := range texts {
 		from, to, found := strings.Cut(text, "=")
 		if !found || from == "" || to == "" {
-			return opts, usageError{errorf("--map %s: not FROM=TO, as in /srv/app=src", text)}
+			return nil, usageError{errorf("--map %s: not FROM=TO, as in /srv/app=src", text)}
 		}
-		opts.Maps = append(opts.Maps, covdata.Map{From: from, To: to})
+		maps = append(maps, covdata.Map{From: from, To: to})
 	}
-	return opts, nil
+	return maps, nil
 }
 
 // checkoutRoot is the nearest directory with covify's data at or above the current one, in the same git checkout and

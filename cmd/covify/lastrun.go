@@ -31,8 +31,12 @@ func (l lastRun) remember(dataDir string) {
 	if filepath.Base(folder) != ".covify" {
 		return
 	}
+	l.write(filepath.Dir(folder))
+}
+
+func (l lastRun) write(root string) {
 	if data, err := json.Marshal(l); err == nil {
-		_ = os.WriteFile(lastRunFile(filepath.Dir(folder)), data, 0o644) // only a convenience for machines without Python
+		_ = os.WriteFile(lastRunFile(root), data, 0o644) // only a convenience for machines without Python
 	}
 }
 

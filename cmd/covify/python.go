@@ -75,6 +75,11 @@ func (f *pythonFlags) onHost(ctx context.Context, stderr io.Writer) (covdata.Pyt
 // ensureCoverage gives a directory in the user's cache that holds coverage for a Python version. It needs no
 // compiled code: combining and reporting do not trace.
 func ensureCoverage(ctx context.Context, wheels wheelFlags, version [2]int, stderr io.Writer) (string, error) {
+	return coverageFor(ctx, wheels, wheel.Target{Implementation: "cp", Major: version[0], Minor: version[1]}, stderr)
+}
+
+// coverageFor gives a directory in the user's cache that holds coverage for an interpreter.
+func coverageFor(ctx context.Context, wheels wheelFlags, target wheel.Target, stderr io.Writer) (string, error) {
 	cache := cacheDir()
 	if cache == "" {
 		return "", errorf("no place for coverage: this user has no cache folder; COVIFY_CACHE_DIR can name one")
@@ -84,7 +89,6 @@ func ensureCoverage(ctx context.Context, wheels wheelFlags, version [2]int, stde
 	if err != nil {
 		return "", err
 	}
-	target := wheel.Target{Implementation: "cp", Major: version[0], Minor: version[1]}
 	payload, err := source.Payload(ctx, target, "")
 	if err != nil {
 		return "", err

@@ -58,8 +58,9 @@ func newReportCmd(kind reportKind) *cobra.Command {
 		Short: kind.short,
 		Long: kind.short + `.
 
-The data is combined first where that is due, as the last covify combine did it,
-unless --data-dir or --map say otherwise. Paths are relative to the checkout.`,
+The data is combined first where that is due, as the last covify combine or
+covify test did it, unless --data-dir or --map say otherwise. Paths are relative
+to the checkout.`,
 		Example: kind.example,
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return f.run(c, kind.format) },
@@ -125,6 +126,9 @@ func (f *reportFlags) run(c *cobra.Command, format covdata.Format) error {
 		return err
 	}
 	data.AsBefore = !c.Flags().Changed("data-dir") && !c.Flags().Changed("map")
+	if data.AsBefore {
+		data.Output = lastSession(data.Root)
+	}
 	f.opts.Data, f.opts.Stdout = data, c.OutOrStdout()
 	f.optional(c)
 	python, err := f.data.python.find(c.Context(), c.ErrOrStderr(), data.Root, data.Inputs)

@@ -61,20 +61,35 @@ func runUsage(c *cobra.Command, err error) error {
 
 func runContainer(c *cobra.Command, inv runner.Invocation) error {
 	ctx, stderr := c.Context(), c.ErrOrStderr()
-	engine, err := runner.FindEngine(ctx, inv.Engine, thisHost())
-	if err != nil {
-		return err
-	}
 	dir, err := os.Getwd()
 	if err != nil {
 		return err
 	}
-	job, err := runner.Prepare(ctx, inv, runner.Options{
+	member, err := joined(stderr)
+	if err != nil {
+		return err
+	}
+	if member == nil {
+		cleanUp(stderr, dir)
+	}
+	record, err := enter(member, inv)
+	if err != nil {
+		return err
+	}
+	engine, err := runner.FindEngine(ctx, inv.Engine, thisHost())
+	if err != nil {
+		return record.failed(err)
+	}
+	opts := runner.Options{
 		Engine: engine, Dir: dir, Lookup: os.LookupEnv, SELinux: runner.SELinuxEnforcing(),
 		Covify: covifier(stderr, engine, inv.Pull),
-	})
+	}
+	if err := record.options(member, &opts); err != nil {
+		return record.failed(err)
+	}
+	job, err := runner.Prepare(ctx, inv, opts)
 	if err != nil {
-		return runUsage(c, err)
+		return record.failed(runUsage(c, err))
 	}
 	for _, words := range job.Words {
 		fmt.Fprintf(stderr, "covify: %s\n", words)
@@ -82,12 +97,18 @@ func runContainer(c *cobra.Command, inv runner.Invocation) error {
 	if job.DataDir != "" {
 		lastRun{engine.Name, job.Variant}.remember(job.DataDir)
 	}
+	if err := record.ready(job); err != nil {
+		return err
+	}
 	if inv.Print != "" {
-		return printJob(c.OutOrStdout(), job, inv.Print)
+		return errors.Join(printJob(c.OutOrStdout(), job, inv.Print), record.printed())
 	}
 	result, err := job.Run(ctx, runner.Stdio{In: c.InOrStdin(), Out: c.OutOrStdout(), Err: stderr})
 	if err != nil {
-		return err
+		return record.failed(err)
+	}
+	if record.inSession() {
+		return record.ended(result)
 	}
 	return summarize(stderr, job, result)
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/covify/covify/wheel"
+	"github.com/covify/covify/wheel/bundle"
 	"github.com/covify/covify/wheel/fetch"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -32,6 +33,8 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"covify": mai
 //	slow ADDRESS FILE          has a registry never answer for a blob, and make FILE when it is asked for one
 //	exitcode CODE COMMAND...   runs a command that must end with CODE
 //	json FILE                  checks that a file, or stdout, holds one JSON document
+//	venv                       puts a virtual environment with pytest on PATH, as $VENV, and drops the bundle; needs [pytest]
+//	samelines WANT GOT         compares the lines that ran in two reports of coverage json
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -41,7 +44,7 @@ func TestScript(t *testing.T) {
 		Condition:           scriptCondition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"registry": scriptRegistry, "image": scriptImage, "auth": scriptAuth, "break": scriptBreak, "slow": scriptSlow, "exitcode": scriptExitCode,
-			"json": scriptJSON,
+			"json": scriptJSON, "venv": scriptVenv, "samelines": scriptSameLines,
 		},
 	})
 }
@@ -58,8 +61,14 @@ func setUpScript(env *testscript.Env) error {
 }
 
 func scriptCondition(name string) (bool, error) {
-	if name == "root" {
+	switch name {
+	case "root":
 		return os.Getuid() == 0, nil
+	case "pytest":
+		if _, err := pytestVenv(); err != nil || bundle.Empty() {
+			return false, nil
+		}
+		return true, nil
 	}
 	return false, fmt.Errorf("no condition %q", name)
 }

@@ -19,6 +19,9 @@ import covify_paths
 IN_MEMORY = 1 << 29 if coverage.version_info >= (7, 16) else 0
 
 
+UNMAPPED = ("unknown", "ambiguous", "missing")  # how a path was decided that is no file of the checkout
+
+
 class Problem(Exception):
     """Ends the job; `kind` and `facts` become the caller's typed error."""
 
@@ -82,10 +85,12 @@ def _notes(output):
 
 
 def _combine(job, cov, inputs, stamp):
-    datas, left_out, duplicates = _read(inputs, os.path.join(job["temp"], "data"))
+    datas, left_out, duplicates = _read(inputs, os.path.join(job["temp"], "data"), job["session"])
     left_out += [_left(path, "not there any more") for path in job.get("present", ()) if not os.path.exists(path)]
     counts = collections.Counter(data.kind for data in datas if data.kind)
     kind = max(("branch", "line"), key=lambda name: counts[name]) if counts else ""
+    if job["session"] and counts["line"] and counts["branch"]:
+        datas, kind = [_lines_of(data) if data.kind == "branch" else data for data in datas], "line"
     datas, others = _of_kind(datas, kind)
     left_out += others
     if not any(data.files for data in datas):
@@ -101,6 +106,9 @@ def _combine(job, cov, inputs, stamp):
     left_out += broken
     summary = _summary(job, mapper, datas, decisions)
     summary.update(kind=kind, found=len(inputs), duplicates=duplicates, left_out=left_out)
+    summary["without_branches"] = counts["branch"] if kind == "line" and job["session"] else 0
+    if job["session"]:
+        summary["folders"] = _folders(datas, decisions, checkout)
     known = {name: job[name] for name in ("root", "inputs", "host_data", "maps", "config")}
     known["present"] = [path for path in job["inputs"] if os.path.exists(path)]
     notes = {"covify_stamp": stamp, "covify_summary": summary, "covify_job": known}
@@ -108,9 +116,9 @@ def _combine(job, cov, inputs, stamp):
     return summary
 
 
-def _read(inputs, folder):
+def _read(inputs, folder, by_folder):
     os.makedirs(folder)
-    reader = covify_files.Reader(folder)
+    reader = covify_files.Reader(folder, by_folder)
     datas, left_out, duplicates = [], [], 0
     for path in inputs:
         try:
@@ -141,6 +149,22 @@ def _of_kind(datas, kind):
     reason = "%s data, but most files here are %s data, and coverage cannot combine the two"
     others = [_left(data.path, reason % (data.kind, kind)) for data in datas if data.kind not in ("", kind)]
     return fits, others
+
+
+def _lines_of(data):
+    """The same data without its branches, so that coverage can combine it with lines."""
+    copy = data.copy + ".lines"
+    old, new = coverage.CoverageData(data.copy), coverage.CoverageData(copy)
+    old.read()
+    for context in sorted(old.measured_contexts()) or [""]:
+        old.set_query_context(context)
+        new.set_context(context)
+        new.add_lines({path: old.lines(path) or () for path, _ in data.files})
+    new.add_file_tracers({path: plugin for path, plugin in data.files if plugin})
+    new.write()
+    _close(old)
+    _close(new)
+    return data._replace(copy=copy, kind="line")
 
 
 def _aliases(cov):
@@ -243,7 +267,8 @@ def _save(data, target):
 
 def _summary(job, mapper, datas, decisions):
     used = {decisions[data.group][path] for data in datas for path, _ in data.files}
-    missing = {d for d in used if d.how in ("unknown", "ambiguous", "missing") or not mapper.checkout.exists(d.path)}
+    here = {d.path for d in used if d.how not in UNMAPPED and mapper.checkout.exists(d.path)}
+    missing = {d for d in used if d.path not in here}
     unmapped = {decision.path: decision for decision in missing}
     files = {decision.path for decision in used - missing}
     rules = collections.Counter(decision.rule for decision in used - missing if decision.rule)
@@ -257,6 +282,31 @@ def _summary(job, mapper, datas, decisions):
         "unused_maps": [{"from": a, "to": b} for a, b in _maps(job) if (a, b) not in mapper.used_maps],
         "fresh": False,
     }
+
+
+def _folders(datas, decisions, checkout):
+    """What the data files of each folder hold."""
+    lines, counts = {}, collections.Counter()
+    for data in datas:
+        folder = os.path.dirname(data.path)
+        counts[folder] += 1
+        ran = lines.setdefault(folder, collections.defaultdict(set))
+        read = coverage.CoverageData(data.copy)
+        read.read()
+        for path, _ in data.files:
+            target = decisions[data.group][path].path
+            if decisions[data.group][path].how not in UNMAPPED and checkout.exists(target):
+                ran[target].update(read.lines(path) or ())
+        _close(read)
+    return [
+        {
+            "path": folder,
+            "data_files": counts[folder],
+            "files": sum(1 for numbers in ran.values() if numbers),
+            "lines": sum(len(numbers) for numbers in ran.values()),
+        }
+        for folder, ran in sorted(lines.items())
+    ]
 
 
 def _rule(rule, count):

@@ -96,10 +96,11 @@ def stamps(files):
 
 
 class Reader:
-    """Copies data files into `folder` and reads the copies."""
+    """Copies data files into `folder` and reads the copies. With `by_folder`, equal files of two folders are two."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, by_folder=False):
         self.folder = folder
+        self.by_folder = by_folder
         self.hashes = {}
         self.count = 0
 
@@ -110,7 +111,7 @@ class Reader:
         """
         self.count += 1
         copy = os.path.join(self.folder, "%06d" % self.count)
-        digest = _copy(path, copy), image_map(path)
+        digest = _copy(path, copy), image_map(path), self.by_folder and os.path.dirname(path)
         journals = _copy_journals(path, copy)
         if not journals:
             if digest in self.hashes:

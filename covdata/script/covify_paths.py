@@ -151,7 +151,7 @@ class Mapper:
         """A file that this machine measured and has keeps its path, unless the checkout's file is a copy of it."""
         # Before the host's name there is the rest of the data file's, which nothing sets off from it.
         here = not group[1] or group[1].endswith("." + socket.gethostname())
-        if decision.how == "alike" and not here:
+        if decision.how in ("alike", "unknown", "ambiguous") and not here:
             return decision  # a container's path says nothing about this machine's files
         if not os.path.isabs(path) or decision.how in ("paths", "map", "image", "here") or not self.checkout.exists(path):
             return decision

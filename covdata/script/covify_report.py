@@ -19,7 +19,7 @@ def report(job, summary):
     _repository_relative(cov, job["root"], wish["options"])
     cov.load()
     options = {name: value for name, value in wish["options"].items() if value is not None}
-    files = _present(cov, job["root"])
+    files = _present(cov, job["root"], {missing["path"] for missing in summary["unmapped"]})
     if not files:
         raise Problem("no-source", "no measured file is in the checkout", unmapped=summary["unmapped"], root=job["root"])
     try:
@@ -40,10 +40,11 @@ def _repository_relative(cov, root, options):
             options[name] = [covify_paths.Checkout(root, ()).relative(pattern) for pattern in patterns]
 
 
-def _present(cov, root):
-    """The measured files whose source is here; without it coverage would end the report."""
+def _present(cov, root, missing):
+    """The measured files whose source is here; without it coverage would end the report. This machine may have another file where
+    a container has one that is missing."""
     checkout = covify_paths.Checkout(root, ())
-    return sorted(path for path in cov.get_data().measured_files() if checkout.exists(path))
+    return sorted(path for path in cov.get_data().measured_files() if path not in missing and checkout.exists(path))
 
 
 def _verdict(cov, total, output, wish):

@@ -22,15 +22,12 @@ type Image struct {
 // takes to keep the data of every process, and words for the user about what was changed. The
 // receiver is unchanged.
 func (c *Config) ForContainer(image Image) (*Config, []string) {
-	out := &Config{File: c.File, sections: map[string]map[string]string{}}
-	for section, options := range c.sections {
-		out.sections[section] = maps.Clone(options)
-	}
+	out := c.clone()
 	m := merge{Config: out, image: image, words: slices.Clone(c.notes)}
 	m.olderCoverage()
 	delete(out.sections["run"], "data_file")
 	out.set("run", "parallel", "true")
-	if c.File == "" {
+	if c.File == "" && !c.Has("run", "branch") {
 		out.set("run", "branch", "true")
 	}
 	m.sigterm()
