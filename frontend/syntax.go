@@ -18,7 +18,7 @@ func (b *build) innerSyntax(name string) (syntax, cmdline string, own bool) {
 	if !ok {
 		return "", "", false
 	}
-	if isSameImage(named, b.opts["source"]) || isSameImage(named, first(b.opts["cmdline"])) || isSameImage(named, name) {
+	if SameImage(named, b.opts["source"]) || SameImage(named, first(b.opts["cmdline"])) || SameImage(named, name) {
 		rest := afterFirst(cmdline)
 		return first(rest), rest, false
 	}
@@ -35,8 +35,8 @@ func afterFirst(words string) string {
 	return strings.TrimSpace(rest)
 }
 
-// isSameImage tells whether two references name the same repository; covify of another tag is covify.
-func isSameImage(a, b string) bool {
+// SameImage tells whether two references name the same repository; covify of another tag is covify.
+func SameImage(a, b string) bool {
 	if a == "" || b == "" {
 		return false
 	}

@@ -288,7 +288,7 @@ func editHistory(config object, ours []bool, p *plan.Plan) ([]json.RawMessage, e
 		kept = append(kept, raw)
 	}
 	for _, l := range p.Layers {
-		raw, err := encode(map[string]string{"created_by": "covify " + l.Name, "comment": "covify"})
+		raw, err := encode(l.History())
 		if err != nil {
 			return nil, err
 		}

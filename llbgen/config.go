@@ -53,7 +53,7 @@ func addHistory(image map[string]json.RawMessage, p *plan.Plan) error {
 		return nil
 	}
 	for _, l := range p.Layers {
-		entry, err := json.Marshal(map[string]string{"created_by": "covify " + l.Name, "comment": "covify"})
+		entry, err := json.Marshal(l.History())
 		if err != nil {
 			return err
 		}

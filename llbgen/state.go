@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/covify/covify/plan"
+	"github.com/covify/covify/wheel/blobs"
 	"github.com/moby/buildkit/client/llb"
 )
 
@@ -21,7 +22,9 @@ type Options struct {
 }
 
 // BlobPath is where Options.Blobs holds a content.
-func BlobPath(content []byte) string { return fmt.Sprintf("/blobs/sha256/%x", sha256.Sum256(content)) }
+func BlobPath(content []byte) string {
+	return "/" + blobs.Path(fmt.Sprintf("%x", sha256.Sum256(content)))
+}
 
 // State returns base with the layers of p over it.
 func State(base llb.State, p *plan.Plan, opts Options) llb.State {
@@ -76,8 +79,8 @@ func wholeName(l plan.Layer) string {
 // empty is a directory of layer's stage. A copy of it can have any mode, which mkdir masks.
 const empty = "/.empty"
 
-// create makes one directory or file below whole, its content from blobs if there are any.
-func create(a *llb.FileAction, whole string, f plan.File, stage llb.State, blobs *llb.State) *llb.FileAction {
+// create makes one directory or file below whole, its content from contents if there are any.
+func create(a *llb.FileAction, whole string, f plan.File, stage llb.State, contents *llb.State) *llb.FileAction {
 	to, owner := whole+f.Path, llb.WithUIDGID(f.UID, f.GID)
 	info := &llb.CopyInfo{
 		ChownOpt: &llb.ChownOpt{User: &llb.UserOpt{UID: f.UID}, Group: &llb.UserOpt{UID: f.GID}},
@@ -88,8 +91,8 @@ func create(a *llb.FileAction, whole string, f plan.File, stage llb.State, blobs
 		return a.Copy(stage, empty, to, info)
 	case f.Mode.IsDir():
 		return a.Mkdir(to, f.Mode.Perm(), owner)
-	case blobs != nil:
-		return a.Copy(*blobs, BlobPath(f.Data), to, info)
+	case contents != nil:
+		return a.Copy(*contents, BlobPath(f.Data), to, info)
 	}
 	return a.Mkfile(to, f.Mode.Perm(), f.Data, owner)
 }

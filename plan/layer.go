@@ -122,6 +122,18 @@ func (s *stage) sorted() []File {
 	return files
 }
 
+// History is the entry of a layer in an image's history (OCI image-spec, config.md), but for its time.
+type History struct {
+	Comment   string `json:"comment"`
+	CreatedBy string `json:"created_by"`
+}
+
+// HistoryComment tells the entries of covify's layers from others.
+const HistoryComment = "covify"
+
+// History returns the layer's entry.
+func (l Layer) History() History { return History{HistoryComment, "covify " + l.Name} }
+
 // IsPayload tells whether an absolute path is below PayloadRoot.
 func IsPayload(p string) bool { return strings.HasPrefix(p, PayloadRoot+"/") }
 

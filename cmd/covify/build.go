@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -17,7 +18,6 @@ import (
 	"github.com/covify/covify/frontend/solve"
 	"github.com/covify/covify/plan"
 	"github.com/covify/covify/runner"
-	"github.com/covify/covify/wheel"
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/types"
 	"github.com/docker/cli/opts"
@@ -231,9 +231,7 @@ func isTrue(value string) bool { return value == "1" || value == "true" }
 // args are the build args, with covify's settings, the proxies of docker's configuration and SOURCE_DATE_EPOCH among them.
 func (f *buildFlags) args() (map[string]string, error) {
 	all := map[string]string{}
-	for name, value := range proxies() {
-		all[name] = value
-	}
+	maps.Copy(all, proxies())
 	if value, ok := os.LookupEnv("SOURCE_DATE_EPOCH"); ok {
 		all["SOURCE_DATE_EPOCH"] = value
 	}
@@ -252,9 +250,7 @@ func (f *buildFlags) args() (map[string]string, error) {
 	if !strings.HasPrefix(f.dataDir, "/") {
 		return nil, usageError{errorf("--container-data-dir %s: a path in the container starts with /", f.dataDir)}
 	}
-	for name, value := range f.settings() {
-		all[name] = value
-	}
+	maps.Copy(all, f.settings())
 	return all, nil
 }
 
@@ -389,10 +385,7 @@ func newFrontend(wheels *wheelFlags, logf func(string, ...any), image string) (f
 	if err != nil {
 		return frontend.Frontend{}, err
 	}
-	return frontend.Frontend{Name: image, Version: covifyVersion(),
-		Payloads: func(ctx context.Context, t wheel.Target, coverage string) (*wheel.Payload, error) {
-			return source.Payload(ctx, t, coverage)
-		}}, nil
+	return frontend.Frontend{Name: image, Version: covifyVersion(), Payloads: source.Payload}, nil
 }
 
 // report prints where the result is, and writes the files about it.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/covify/covify/frontend"
 	"github.com/covify/covify/frontend/solve"
 	"github.com/covify/covify/imagepatch"
 	"github.com/covify/covify/plan"
@@ -108,10 +109,10 @@ func (f *imageFlags) variant(ctx context.Context, stderr io.Writer, src, dst ima
 	if src.Transport != imagepatch.DockerDaemon || dst.Transport != imagepatch.DockerDaemon || f.platform != "" {
 		return imagepatch.Patch(ctx, src, dst, *opts)
 	}
-	covify, err := newFrontend(&f.wheels, f.logf(stderr), frontendImage)
-	if err != nil {
-		return nil, err
-	}
+	// opts has read where wheels come from already, and asks for f.coverage.
+	covify := frontend.Frontend{Name: frontendImage, Version: covifyVersion(), Payloads: func(ctx context.Context, t wheel.Target, _ string) (*wheel.Payload, error) {
+		return opts.Payloads(ctx, t)
+	}}
 	opts.Within = func(ctx context.Context) (*imagepatch.Result, error) {
 		made, err := solve.Image(ctx, solve.EngineImage{Host: opts.Access.Engine.Host, Name: src.Name, Target: dst.Name,
 			Settings: settingArgs(f.coverage, f.dataDir, f.noEnv, false)}, covify)

@@ -251,7 +251,7 @@ func endsCovered(config []byte) bool {
 	}
 	for _, h := range slices.Backward(img.History) {
 		if !h.EmptyLayer {
-			return h.Comment == "covify"
+			return h.Comment == plan.HistoryComment
 		}
 	}
 	return false

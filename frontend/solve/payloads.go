@@ -2,15 +2,14 @@ package solve
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"io"
 	"io/fs"
 	"maps"
-	"path"
 	"slices"
+	"strings"
 	"sync"
 
+	"github.com/covify/covify/llbgen"
 	"github.com/covify/covify/plan"
 	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/frontend/gateway/client"
@@ -43,8 +42,7 @@ func (p *payloads) blobs(_ context.Context, c client.Client, made *plan.Plan) (*
 	for _, l := range made.Layers[:len(made.Layers)-1] {
 		for _, f := range l.Files {
 			if f.Mode.IsRegular() {
-				sum := sha256.Sum256(f.Data)
-				contents[path.Join("blobs/sha256", hex.EncodeToString(sum[:]))] = f.Data
+				contents[strings.TrimPrefix(llbgen.BlobPath(f.Data), "/")] = f.Data
 			}
 		}
 	}

@@ -373,20 +373,10 @@ func syntax(attrs map[string]string, name string) {
 	}
 	delete(attrs, "build-arg:BUILDKIT_SYNTAX")
 	first, rest, _ := strings.Cut(wanted, " ")
-	if isRepository(first, name) {
+	if frontend.SameImage(first, name) {
 		wanted = strings.TrimSpace(rest)
 	}
 	attrs["source"], attrs["cmdline"] = name, strings.TrimSpace(name+" "+wanted)
-}
-
-// isRepository tells whether two references name the same one; covify of another tag is covify.
-func isRepository(a, b string) bool {
-	x, err := reference.ParseNormalizedNamed(a)
-	if err != nil {
-		return false
-	}
-	y, err := reference.ParseNormalizedNamed(b)
-	return err == nil && x.Name() == y.Name()
 }
 
 // result reads what the exporters say.
