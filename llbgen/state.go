@@ -29,7 +29,7 @@ func BlobPath(content []byte) string {
 // State returns base with the layers of p over it.
 func State(base llb.State, p *plan.Plan, opts Options) llb.State {
 	for i, l := range p.Layers {
-		if i == len(p.Layers)-1 { // the hook layer, not a payload's
+		if i >= len(p.PayloadLayers()) {
 			opts.Blobs = nil
 		}
 		files, name := layer(l, opts), llb.WithCustomName("[covify] "+l.Name)

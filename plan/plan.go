@@ -66,6 +66,9 @@ type Options struct {
 	Paths   map[string]string // where files of the image come from: path in the image -> path in the build context, if known
 }
 
+// PayloadLayers are the layers whose files are the same for every image with that ABI: all but the hook's.
+func (p *Plan) PayloadLayers() []Layer { return p.Layers[:max(0, len(p.Layers)-1)] }
+
 // Choice is a payload for a target, or why there is none.
 type Choice struct {
 	Payload *wheel.Payload

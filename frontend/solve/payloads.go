@@ -35,11 +35,11 @@ var _ fsutil.FS = (*payloads)(nil)
 // timeout"): those without MergeOp take the contents in the definition, which is as fast.
 func (p *payloads) blobs(_ context.Context, c client.Client, made *plan.Plan) (*llb.State, error) {
 	caps := c.BuildOpts().LLBCaps
-	if len(made.Layers) < 2 || caps.Supports(pb.CapMergeOp) != nil {
+	if len(made.PayloadLayers()) == 0 || caps.Supports(pb.CapMergeOp) != nil {
 		return nil, nil
 	}
 	contents := map[string][]byte{}
-	for _, l := range made.Layers[:len(made.Layers)-1] {
+	for _, l := range made.PayloadLayers() {
 		for _, f := range l.Files {
 			if f.Mode.IsRegular() {
 				contents[strings.TrimPrefix(llbgen.BlobPath(f.Data), "/")] = f.Data
