@@ -295,8 +295,8 @@ func (f *finder) libc(i Interpreter, elf binaryFacts) string {
 	return "glibc"
 }
 
-// Wants returns how many bytes of a regular file FindInterpreters may read, 0 for nearly all. A filesystem made for it
-// need not hold more.
+// Wants returns how many bytes of a regular file FindInterpreters, or whoever examines a variant, may read, 0 for nearly all. A
+// filesystem made for them need not hold more.
 func Wants(p string) int {
 	name := path.Base(p)
 	switch {
@@ -304,7 +304,7 @@ func Wants(p string) int {
 		return headSize
 	case name == "pyvenv.cfg", name == "site.py" && libName.MatchString(path.Base(path.Dir(p))):
 		return 64 << 10
-	case name == "direct_url.json", name == "top_level.txt":
+	case name == "direct_url.json", name == "top_level.txt", name == hookStem+".pth", p == ConfigPath:
 		return 16 << 10
 	}
 	return 0

@@ -81,7 +81,7 @@ func TestPythonHook(t *testing.T) {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			r := newRig(t, minor)
-			r.cases = slices.Concat(offCases(), onCases(), lossCases(), brokenCases(), ownCases(), r.pureCases())
+			r.cases = slices.Concat(offCases(), onCases(), lossCases(), brokenCases(), ownCases(), r.pureCases(), r.saveCases())
 			r.run(t)
 			for _, p := range r.cases {
 				t.Run(p.name, func(t *testing.T) { p.check(t, r, p) })
@@ -109,6 +109,7 @@ func newRig(t *testing.T, minor string) *rig {
 	must(t, os.CopyFS(r.app, os.DirFS("testdata/apps")))
 	r.write(t, r.makePlan(t))
 	r.furnish(t)
+	r.furnishSaves(t)
 	return r
 }
 

@@ -75,6 +75,10 @@ func (t *tree) resolve(p string) (string, error) {
 	return real, err
 }
 
+// Resolve returns the path without links of what an absolute path names in a root filesystem. The error is fs.ErrNotExist if nothing
+// is there.
+func Resolve(root fs.FS, p string) (string, error) { return newTree(root).resolve(p) }
+
 // place resolves as much of p as exists and keeps the rest as it is: where a new file at p would really be. A dangling
 // link on the way is an error, since nothing can be created through it.
 func (t *tree) place(p string) (string, error) {

@@ -97,19 +97,26 @@ def _start(config):
         where = os.path.dirname(os.path.abspath(where))
         if os.path.isdir(where) and not os.access(where, os.W_OK | os.X_OK):
             return "the data directory %s is not writable for UID %d" % (where, os.getuid())
+        _on_demand.__code__ = _unmeasured(_on_demand.__code__)
         guarded = sys.version_info >= (3, 8)
         if guarded:
             _guard.__code__ = _unmeasured(_guard.__code__)
         measured = coverage.process_startup()  # None if another .pth file was first
+    keep = _on_demand(coverage, measured or getattr(coverage.process_startup, "coverage", None), where)
     if guarded and measured is not None:
-        _guard(measured)
+        _guard(measured, keep)
     return None
 
 
 def _unmeasured(code):
     """The same code, from no file: what runs beside the program is not measured with it."""
     constants = tuple(_unmeasured(c) if isinstance(c, type(code)) else c for c in code.co_consts)
-    return code.replace(co_filename="<covify>", co_consts=constants)
+    if hasattr(code, "replace"):
+        return code.replace(co_filename="<covify>", co_consts=constants)
+    names = "argcount kwonlyargcount nlocals stacksize flags code consts names varnames filename name firstlineno lnotab freevars cellvars"
+    parts = dict((name, getattr(code, "co_" + name)) for name in names.split() if hasattr(code, "co_" + name))
+    parts.update(filename="<covify>", consts=constants)
+    return type(code)(*(parts[name] for name in names.split() if name in parts))
 
 
 def _import_coverage():
@@ -135,7 +142,158 @@ def _later_sites():
     return [path for path in listed() if path not in sys.path]
 
 
-def _guard(measured):
+def _on_demand(coverage, measured, where):
+    """Have SIGURG make this process write what it measured, and go on measuring; return a function that does it.
+
+    A process that does not know of this ignores that signal. Whoever sends it finds a file covify-saved-NAMESPACE-PID in the
+    directory where: when the save began, and on a second line the data file, or "!" and why there is none. There is no file if the
+    signal came while coverage was at work on its data: he sends it again. A file covify-reset-NAMESPACE in that directory has
+    the process measure from nothing afterwards, once for each text in it; what ran until then stays in a data file of its own.
+
+    Nothing that other threads do meanwhile is lost: coverage would write a copy of its data and then throw the data away, so here
+    it works on a copy of itself. The files that it keeps are not renamed by their content until the process ends.
+    """
+    if measured is None or not os.path.exists("/proc/self/ns/pid"):
+        return None
+    import re
+    import signal
+    import threading
+    import time
+
+    home = os.path.dirname(os.path.abspath(coverage.__file__))
+    inside = [os.path.join(home, name) for name in ("control.py", "collector.py", "sqldata.py")]
+    deferred = [getattr(signal, "SIG" + name) for name in "ALRM CHLD HUP INT IO PROF QUIT TERM USR1 USR2 VTALRM WINCH".split()]
+    forking = threading.RLock()
+    busy, resets = [], [None]
+
+    def snapshot(collector, taken):
+        for name, seen in collector.data.copy().items():
+            taken[name] = seen.copy()
+        copy = object.__new__(type(collector))
+        copy.__dict__.update(collector.__dict__, data=taken, cached_mapped_file=collector.cached_mapped_file, _clear_data=lambda: None)
+        del copy.__dict__["flush_data"]
+        return copy
+
+    def write(running, taken):
+        collector, data = running._collector, running._data
+        if data is not None and "_choose_filename" not in data.__dict__:
+            choose = data._choose_filename
+
+            def anew():
+                data._has_lines = data._has_arcs = False  # of the file before, also after a fork
+                choose()
+
+            data._choose_filename = anew
+        quiet = {"_warn_no_data": False, "_warn_unimported_source": False}
+        before = dict((name, getattr(running, name)) for name in quiet)
+        running.__dict__.update(quiet)
+        if collector is not None:
+            collector.flush_data = lambda: snapshot(collector, taken).flush_data()
+        try:
+            return running.get_data()
+        finally:
+            running.__dict__.update(before)
+            if collector is not None:
+                del collector.flush_data
+
+    def begin_anew(collector, data, taken):
+        path = data.data_filename()
+        data._reset()
+        data._choose_filename()
+        data._wrote_hash = False
+        aside = re.sub(r"\.H\w{10}h$", "", path)  # of what was in it once
+        if data.data_filename() == path:
+            aside = "%s.%s.pid%d.X%06dx" % (path, os.uname()[1].replace(".", "_"), os.getpid(), int(time.time() * 1e6) % 1000000)
+        os.rename(path, aside)
+        for name, seen in taken.items():
+            live = collector.data[name]
+            if isinstance(live, set):
+                live.difference_update(seen)
+            else:
+                for key in seen:
+                    live.pop(key, None)
+        if collector.tracer_name() == "SysMonitor":
+            sys.monitoring.restart_events()
+        return aside
+
+    def wanted_reset():
+        try:
+            with open(os.path.join(where, "covify-reset-%d" % namespace())) as request:
+                text = request.read()
+        except (IOError, OSError):
+            return False
+        known, resets[0] = resets[0], text
+        return text != known
+
+    def namespace():
+        return os.stat("/proc/self/ns/pid").st_ino
+
+    def save(reset):
+        running, taken = coverage.Coverage.current() or measured, {}
+        data = write(running, taken)
+        path = data.data_filename()
+        if data._pid != os.getpid() or not os.path.exists(path):
+            return ""  # Nothing was measured yet.
+        return begin_anew(running._collector, data, taken) if reset else path
+
+    def keep(frame, reset=lambda: False):
+        while frame is not None:
+            if frame.f_code.co_filename in inside:
+                return None
+            frame = frame.f_back
+        if busy == [os.getpid()] or not forking.acquire(False):
+            return None
+        busy[:] = [os.getpid()]
+        try:
+            return save(reset())
+        finally:
+            busy[:] = []
+            forking.release()
+
+    def on_urgent(number, frame):
+        masked = hasattr(signal, "pthread_sigmask") and signal.pthread_sigmask(signal.SIG_BLOCK, deferred)
+        try:
+            asked(frame)
+        finally:
+            if masked is not False:
+                signal.pthread_sigmask(signal.SIG_SETMASK, masked)  # What their handlers raise is the program's.
+
+    def asked(frame):
+        began = time.time()
+        try:
+            try:
+                said = keep(frame, wanted_reset)
+            except Exception as error:
+                said = "!%s: %s" % (type(error).__name__, str(error).replace("\n", " "))
+            if said is not None:
+                answer("%r\n%s\n" % (began, said))
+        except Exception:
+            pass  # He who asked hears nothing, and says so.
+
+    def answer(text):
+        path = os.path.join(where, "covify-saved-%d-%d" % (namespace(), os.getpid()))
+        with open(path + ".new", "w") as file:
+            file.write(text)
+        os.chmod(path + ".new", 0o644)
+        os.rename(path + ".new", path)
+
+    def after_fork_in_child():
+        del busy[:]
+        forking.release()
+
+    try:
+        if signal.getsignal(signal.SIGURG) == signal.SIG_DFL:
+            signal.signal(signal.SIGURG, on_urgent)
+            if sys.version_info < (3, 5):
+                signal.siginterrupt(signal.SIGURG, False)  # Nothing there tries again what a signal cut short.
+            if hasattr(os, "register_at_fork"):
+                os.register_at_fork(before=forking.acquire, after_in_parent=forking.release, after_in_child=after_fork_in_child)
+    except ValueError:
+        pass  # This is not the main thread.
+    return keep
+
+
+def _guard(measured, keep=None):
     """Make coverage's handler of SIGTERM safe for multiprocessing.Pool, which sends that signal at any moment.
 
     Without a handler the signal ends the process at once. With one, Python forgets a signal that reaches a child before
@@ -153,8 +311,17 @@ def _guard(measured):
     def on_sigterm(number, frame):
         if saving:
             late.append(number)
+        elif keep is not None and os.getpid() == 1 and measured._old_sigterm == signal.SIG_DFL:
+            ignored(frame)
         else:
             handler(number, frame)
+
+    def ignored(frame):
+        """The first process of a container is not ended by the signal: it goes on, and so does its measuring."""
+        try:
+            keep(frame)
+        except Exception:
+            pass
 
     def save_whole():
         saving.append(True)
