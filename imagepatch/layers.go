@@ -154,7 +154,7 @@ func (r ctxReader) Read(p []byte) (int, error) {
 }
 
 // factsVersion changes with what an entry keeps, and with plan.Wants.
-const factsVersion = "2"
+const factsVersion = "3"
 
 func (r *layerReader) factsFile(diffID v1.Hash) string {
 	return filepath.Join(r.cache, "layers", factsVersion, diffID.Algorithm+"-"+diffID.Hex+".json")
