@@ -7,8 +7,14 @@ import (
 	"io"
 )
 
+// Contents gives files of an image, or of the container that it names, to take. A path that there is none for is not an error.
+type Contents func(ctx context.Context, image Image, paths []string, take func(path string, content io.Reader) error) error
+
 // DefaultOutput is where the combined data goes, below the root.
 const DefaultOutput = ".covify/coverage"
+
+// DefaultSources is where sources that only images have are kept, below the root.
+const DefaultSources = ".covify/sources"
 
 // Map says that the container's directory From is the directory To of the checkout.
 type Map struct {
@@ -32,7 +38,10 @@ type CombineOptions struct {
 	// Session fills the Summary's Folders, and where some data have branches and some have none, takes the lines of all: their users
 	// did not choose what comes together.
 	Session bool
-	Stderr  io.Writer // coverage's warnings; default: dropped
+	// Contents asks for files of the images that left data, for those whose origin is beside the data; nil asks for none: paths are
+	// then told by likeness.
+	Contents Contents
+	Stderr   io.Writer // coverage's warnings; default: dropped
 }
 
 // Summary says what became of the data.
@@ -49,6 +58,10 @@ type Summary struct {
 	Mapped     []Map      `json:"mapped"`     // the container directories that were mapped
 	Unmapped   []Unmapped `json:"unmapped"`   // measured files without source: in the data, not in reports
 	UnusedMaps []Map      `json:"unused_maps"`
+	// FromImages are files that only images have: they are measured files with source, a copy of which is below Folder.
+	FromImages []FromImage `json:"from_images"`
+	Stale      []Stale     `json:"stale"`   // images with other versions of the checkout's files
+	Refused    []Refused   `json:"refused"` // images that could not be asked, where that leaves files unmapped
 	// WithoutBranches counts the data files whose branches were dropped, as others have none.
 	WithoutBranches int      `json:"without_branches,omitempty"`
 	Folders         []Folder `json:"folders,omitempty"` // where the combined data files were, if that was asked for
@@ -58,8 +71,28 @@ type Summary struct {
 type Folder struct {
 	Path      string `json:"path"`
 	DataFiles int    `json:"data_files"`
-	Files     int    `json:"files"` // measured files with source
-	Lines     int    `json:"lines"` // of those, that ran
+	Files     int    `json:"files"`      // measured files with source
+	FromImage int    `json:"from_image"` // of those, that only an image has
+	Lines     int    `json:"lines"`      // of all, that ran
+}
+
+// FromImage is an image with sources that the checkout does not have.
+type FromImage struct {
+	Image  string `json:"image"`
+	Files  int    `json:"files"`
+	Folder string `json:"folder"` // relative to the root
+}
+
+// Stale is an image whose files differ from the checkout's, so that lines are not where the report shows them.
+type Stale struct {
+	Image string   `json:"image"`
+	Files []string `json:"files"` // of the checkout, relative to the root
+}
+
+// Refused is an image that could not be asked for its files.
+type Refused struct {
+	Image  string `json:"image"`
+	Reason string `json:"reason"`
 }
 
 // LeftOut is a data file that was not combined.

@@ -27,7 +27,8 @@ type job struct {
 	Keep     bool        `json:"keep"` // the output may stay if it is up to date
 	Maps     [][2]string `json:"maps"`
 	Session  bool        `json:"session"`
-	Files    []string    `json:"files"` // the checkout's, relative to the root
+	Sources  string      `json:"sources"` // where files of images are kept; "" if images cannot be asked
+	Files    []string    `json:"files"`   // the checkout's, relative to the root
 	Report   *wish       `json:"report"`
 }
 
@@ -42,6 +43,9 @@ func newJob(ctx context.Context, python Python, opts CombineOptions, wanted *wis
 	}
 	if task.Output == "" {
 		task.Output = filepath.Join(task.Root, DefaultOutput)
+	}
+	if opts.Contents != nil {
+		task.Sources = filepath.Join(task.Root, DefaultSources)
 	}
 	for _, pair := range opts.Maps {
 		task.Maps = append(task.Maps, [2]string{pair.From, pair.To})
@@ -58,7 +62,7 @@ func newJob(ctx context.Context, python Python, opts CombineOptions, wanted *wis
 }
 
 func (j *job) makeAbsolute() error {
-	paths := []*string{&j.Root, &j.Config, &j.Path, &j.Output}
+	paths := []*string{&j.Root, &j.Config, &j.Path, &j.Output, &j.Sources}
 	for i := range j.Inputs {
 		paths = append(paths, &j.Inputs[i])
 	}
@@ -94,7 +98,8 @@ func work(ctx context.Context, python Python, opts CombineOptions, wanted *wish,
 		return done, fmt.Errorf("making a temporary directory: %w", err)
 	}
 	defer os.RemoveAll(task.Temp)
-	if err := task.run(ctx, python, stdout, opts.Stderr); err != nil {
+	images := &images{sources: task.Sources, temp: task.Temp, contents: opts.Contents}
+	if err := task.run(ctx, python, images, stdout, opts.Stderr); err != nil {
 		return done, err
 	}
 	return done, done.read(filepath.Join(task.Temp, "result.json"), python)
@@ -115,7 +120,7 @@ func ignore(dir string) error {
 	return nil
 }
 
-func (j *job) run(ctx context.Context, python Python, stdout, stderr io.Writer) error {
+func (j *job) run(ctx context.Context, python Python, images *images, stdout, stderr io.Writer) error {
 	if err := os.CopyFS(j.Temp, script); err != nil {
 		return fmt.Errorf("writing the script: %w", err)
 	}
@@ -129,7 +134,8 @@ func (j *job) run(ctx context.Context, python Python, stdout, stderr io.Writer) 
 	if stderr == nil {
 		stderr = io.Discard
 	}
-	return python.run(ctx, filepath.Join(j.Temp, "script"), text, stdout, stderr)
+	answer := func(question []byte) ([]byte, error) { return images.answer(ctx, question) }
+	return python.run(ctx, filepath.Join(j.Temp, "script"), text, answer, stdout, stderr)
 }
 
 // result is what the script leaves.

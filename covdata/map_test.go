@@ -107,76 +107,76 @@ var mapCases = []mapCase{{
 }, {
 	name:     "the image says where likeness cannot tell",
 	checkout: "a/app/main.py b/app/main.py",
-	data:     map[string]string{".coverage.paths-00000001.c.pid1.Xabcdefx": "/srv/main.py"},
-	images:   map[string]string{".coverage-paths-00000001": `{"/srv": "b/app"}`},
+	data:     map[string]string{".coverage.image-00000001.c.pid1.Xabcdefx": "/srv/main.py"},
+	images:   map[string]string{".coverage-image-00000001": `{"paths": {"/srv": "b/app"}}`},
 	want:     "b/app/main.py",
 }, {
 	name:     "two images with their own /srv, and a container of neither",
 	checkout: "a/app/main.py b/app/main.py c/main.py",
 	data: map[string]string{
-		".coverage.paths-00000001.c.pid1.Xabcdefx":  "/srv/main.py",
-		".coverage.paths-00000002.c.pid1.Xabcdefx":  "/srv/main.py",
+		".coverage.image-00000001.c.pid1.Xabcdefx":  "/srv/main.py",
+		".coverage.image-00000002.c.pid1.Xabcdefx":  "/srv/main.py",
 		".coverage.c.pid1.Xabcdefx":                 "/srv/main.py",
-		".coverage.paths-00000003.xy.pid1.Xabcdefx": "/srv/main.py",
+		".coverage.image-00000003.xy.pid1.Xabcdefx": "/srv/main.py",
 	},
-	images:   map[string]string{".coverage-paths-00000001": `{"/srv": "a/app"}`, ".coverage-paths-00000002": `{"/srv": "b/app"}`, ".coverage-paths-00000003": "damaged"},
+	images:   map[string]string{".coverage-image-00000001": `{"paths": {"/srv": "a/app"}}`, ".coverage-image-00000002": `{"paths": {"/srv": "b/app"}}`, ".coverage-image-00000003": "damaged"},
 	want:     "a/app/main.py b/app/main.py",
 	unmapped: "/srv/main.py?",
 }, {
 	name:     "a renamed file of the image",
 	checkout: "bin/start.py src/start.py src/run.py",
-	data:     map[string]string{".coverage.paths-00000001.c.pid1.Xabcdefx": "/srv/run.py /srv/start.py"},
-	images:   map[string]string{".coverage-paths-00000001": `{"/srv": "src", "/srv/run.py": "bin/start.py"}`},
+	data:     map[string]string{".coverage.image-00000001.c.pid1.Xabcdefx": "/srv/run.py /srv/start.py"},
+	images:   map[string]string{".coverage-image-00000001": `{"paths": {"/srv": "src", "/srv/run.py": "bin/start.py"}}`},
 	want:     "bin/start.py src/start.py",
 }, {
 	name:     "a file that the image's map does not have in the checkout is guessed",
 	checkout: "a/main.py b/main.py lib/made.py",
-	data:     map[string]string{".coverage.paths-00000001.c.pid1.Xabcdefx": "/srv/main.py /srv/made.py"},
-	images:   map[string]string{".coverage-paths-00000001": `{"/srv": "a"}`},
+	data:     map[string]string{".coverage.image-00000001.c.pid1.Xabcdefx": "/srv/main.py /srv/made.py"},
+	images:   map[string]string{".coverage-image-00000001": `{"paths": {"/srv": "a"}}`},
 	want:     "a/main.py lib/made.py",
 }, {
 	name:     "and so is one of which it says that it comes from elsewhere",
 	checkout: "a/main.py a/web/main.py b/main.py",
-	data:     map[string]string{".coverage.paths-00000001.c.pid1.Xabcdefx": "/srv/web/main.py /srv/main.py"},
-	images:   map[string]string{".coverage-paths-00000001": `{"/srv": "b", "/srv/web": ""}`},
+	data:     map[string]string{".coverage.image-00000001.c.pid1.Xabcdefx": "/srv/web/main.py /srv/main.py"},
+	images:   map[string]string{".coverage-image-00000001": `{"paths": {"/srv": "b", "/srv/web": ""}}`},
 	want:     "a/web/main.py b/main.py",
 }, {
 	name:     "--map comes before the image's",
 	checkout: "one/job.py two/job.py",
-	data:     map[string]string{".coverage.paths-00000001.c.pid1.Xabcdefx": "/app/job.py"},
-	images:   map[string]string{".coverage-paths-00000001": `{"/app": "one"}`},
+	data:     map[string]string{".coverage.image-00000001.c.pid1.Xabcdefx": "/app/job.py"},
+	images:   map[string]string{".coverage-image-00000001": `{"paths": {"/app": "one"}}`},
 	maps:     []covdata.Map{{From: "/app", To: "two"}},
 	want:     "two/job.py",
 }, {
 	name:     "and so do the user's [paths]",
 	checkout: "one/job.py two/job.py",
 	config:   "[paths]\nsource =\n    two\n    /app\n",
-	data:     map[string]string{".coverage.paths-00000001.c.pid1.Xabcdefx": "/app/job.py"},
-	images:   map[string]string{".coverage-paths-00000001": `{"/app": "one"}`},
+	data:     map[string]string{".coverage.image-00000001.c.pid1.Xabcdefx": "/app/job.py"},
+	images:   map[string]string{".coverage-image-00000001": `{"paths": {"/app": "one"}}`},
 	want:     "two/job.py",
 }, {
 	name:     "a build context somewhere in the checkout: where most of its files are",
 	checkout: "main.py services/a/main.py services/a/shop/cart.py services/b/main.py services/b/shop/user.py",
-	data:     map[string]string{".coverage.paths-00000001.c.pid1.Xabcdefx": "/srv/main.py /srv/shop/user.py"},
-	images:   map[string]string{".coverage-paths-00000001": `{"/srv": "."}`},
+	data:     map[string]string{".coverage.image-00000001.c.pid1.Xabcdefx": "/srv/main.py /srv/shop/user.py"},
+	images:   map[string]string{".coverage-image-00000001": `{"paths": {"/srv": "."}}`},
 	want:     "services/b/main.py services/b/shop/user.py",
 }, {
 	name:     "one that can be in two places is in none",
 	checkout: "services/a/main.py services/b/main.py",
-	data:     map[string]string{".coverage.paths-00000001.c.pid1.Xabcdefx": "/srv/main.py"},
-	images:   map[string]string{".coverage-paths-00000001": `{"/srv": "."}`},
+	data:     map[string]string{".coverage.image-00000001.c.pid1.Xabcdefx": "/srv/main.py"},
+	images:   map[string]string{".coverage-image-00000001": `{"paths": {"/srv": "."}}`},
 	unmapped: "/srv/main.py?",
 }, {
 	name:     "the root goes before other places",
 	checkout: "main.py services/a/main.py",
-	data:     map[string]string{".coverage.paths-00000001.c.pid1.Xabcdefx": "/srv/main.py"},
-	images:   map[string]string{".coverage-paths-00000001": `{"/srv": "."}`},
+	data:     map[string]string{".coverage.image-00000001.c.pid1.Xabcdefx": "/srv/main.py"},
+	images:   map[string]string{".coverage-image-00000001": `{"paths": {"/srv": "."}}`},
 	want:     "main.py",
 }, {
 	name:     "a library is not the checkout's environment in the same place",
 	checkout: "app/main.py .venv/pyvenv.cfg .venv/lib/python3.13/site-packages/rich/cli.py",
-	data:     map[string]string{".coverage.paths-00000001.c.pid1.Xabcdefx": "/srv/app/main.py /srv/.venv/lib/python3.13/site-packages/rich/cli.py"},
-	images:   map[string]string{".coverage-paths-00000001": `{"/srv": "."}`},
+	data:     map[string]string{".coverage.image-00000001.c.pid1.Xabcdefx": "/srv/app/main.py /srv/.venv/lib/python3.13/site-packages/rich/cli.py"},
+	images:   map[string]string{".coverage-image-00000001": `{"paths": {"/srv": "."}}`},
 	want:     "app/main.py",
 	unmapped: "/srv/.venv/lib/python3.13/site-packages/rich/cli.py",
 }}
@@ -266,9 +266,9 @@ func TestMapImage(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join(t.TempDir(), "repo", "services", "a")
 	writeFiles(t, root, map[string]string{"one/job.py": program, "two/job.py": program, "dev/job.py": program})
-	writeData(t, root, map[string]measured{"data/.coverage.paths-0000000f.c.pid1.Xabcdefx": {"/srv/app/job.py": {1}, "/mnt/job.py": {1}, "/mnt/else/job.py": {1}}})
-	image := `{"/srv/app": "services/a/two", "/mnt": "` + root + `/dev", "/mnt/else": "` + filepath.Dir(root) + `/b"}`
-	writeFiles(t, root, map[string]string{"data/.coverage-paths-0000000f": image})
+	writeData(t, root, map[string]measured{"data/.coverage.image-0000000f.c.pid1.Xabcdefx": {"/srv/app/job.py": {1}, "/mnt/job.py": {1}, "/mnt/else/job.py": {1}}})
+	image := `{"paths": {"/srv/app": "services/a/two", "/mnt": "` + root + `/dev", "/mnt/else": "` + filepath.Dir(root) + `/b"}}`
+	writeFiles(t, root, map[string]string{"data/.coverage-image-0000000f": image})
 	opts := covdata.CombineOptions{Root: root, Inputs: []string{filepath.Join(root, "data")}}
 	words := strings.Join(combine(t, opts).Words(root), "\n")
 	for _, want := range []string{"  /srv/app is two (1 file)", "  /mnt is dev (1 file)", "not in the checkout: /mnt/else/job.py (could be"} {
@@ -276,7 +276,7 @@ func TestMapImage(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, words)
 		}
 	}
-	writeFiles(t, root, map[string]string{"data/.coverage-paths-0000000f": `{"/srv/app": "services/a/one"}`})
+	writeFiles(t, root, map[string]string{"data/.coverage-image-0000000f": `{"paths": {"/srv/app": "services/a/one"}}`})
 	made, err := covdata.Report(bg, python(t), covdata.Text, covdata.ReportOptions{Data: opts})
 	if err != nil {
 		t.Fatal(err)

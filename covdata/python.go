@@ -111,8 +111,8 @@ func withoutHook(env []string) []string {
 	})
 }
 
-// run runs the script folder with the job on stdin. The error is a *PythonError, or ctx's.
-func (p Python) run(ctx context.Context, script string, job []byte, stdout, stderr io.Writer) error {
+// run runs the script folder with the job on stdin, and answers what it asks. The error is a *PythonError, ctx's, or the answer's.
+func (p Python) run(ctx context.Context, script string, job []byte, answer answerer, stdout, stderr io.Writer) error {
 	var said bytes.Buffer
 	argv := append(slices.Clone(p.Command), "-S", script)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -120,17 +120,74 @@ func (p Python) run(ctx context.Context, script string, job []byte, stdout, stde
 	cmd.Env = withoutHook(cmd.Environ())
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // an engine's client passes it on
 	cmd.WaitDelay = patience
-	cmd.Stdin = bytes.NewReader(job)
-	cmd.Stdout = stdout
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return fmt.Errorf("running coverage: %w", err)
+	}
+	answers := &dialogue{answer: answer, stdin: stdin, report: stdout}
+	cmd.Stdout = answers
 	cmd.Stderr = io.MultiWriter(stderr, &said)
-	err := cmd.Run()
+	if err = cmd.Start(); err == nil {
+		_, _ = stdin.Write(append(job, '\n')) // a Python that ends before it has read this says why
+		err = cmd.Wait()
+	}
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if err != nil {
 		return &PythonError{Command: p.Command, Message: strings.TrimSpace(err.Error() + ": " + lastLine(said.String()))}
 	}
-	return nil
+	return answers.close()
+}
+
+// answerer answers a question of the script, both in JSON.
+type answerer func(question []byte) (answer []byte, err error)
+
+// questionMark begins a line of the script's stdout that is a question.
+var questionMark = []byte("\x00covify ")
+
+// dialogue is the script's stdout: it answers the lines that are questions, and passes on the others, which are the report.
+type dialogue struct {
+	answer answerer
+	stdin  io.Writer
+	report io.Writer
+	line   []byte // of a question, as far as it has come
+}
+
+// Write implements io.Writer.
+func (d *dialogue) Write(text []byte) (int, error) {
+	d.line = append(d.line, text...)
+	for len(d.line) > 0 {
+		begun := min(len(d.line), len(questionMark))
+		end := bytes.IndexByte(d.line, '\n') + 1
+		switch {
+		case !bytes.Equal(d.line[:begun], questionMark[:begun]):
+			if end == 0 {
+				end = len(d.line)
+			}
+			if _, err := d.report.Write(d.line[:end]); err != nil {
+				return 0, err
+			}
+		case end == 0:
+			return len(text), nil
+		default:
+			answer, err := d.answer(d.line[len(questionMark) : end-1])
+			if err != nil {
+				return 0, err
+			}
+			if _, err := d.stdin.Write(append(answer, '\n')); err != nil {
+				return 0, err
+			}
+		}
+		d.line = d.line[end:]
+	}
+	return len(text), nil
+}
+
+// close passes on what began like a question and was none.
+func (d *dialogue) close() error {
+	_, err := d.report.Write(d.line)
+	return err
 }
 
 func lastLine(text string) string {

@@ -18,6 +18,13 @@ func (s *Summary) Words(root string) []string {
 		for _, rule := range s.Mapped {
 			words = append(words, fmt.Sprintf("  %s is %s (%s)", rule.From, rule.To, count(rule.Files, "file")))
 		}
+		for _, from := range s.FromImages {
+			words = append(words, fmt.Sprintf("  %s from the image %s, in %s: [report] omit = %[3]s/* leaves them out",
+				count(from.Files, "file"), from.Image, from.Folder))
+		}
+	}
+	for _, stale := range s.Stale {
+		words = append(words, stale.words())
 	}
 	if s.WithoutBranches > 0 {
 		words = append(words, fmt.Sprintf("%s measured branches and others did not: reported without; [run] branch = true in the settings has all measure them",
@@ -36,6 +43,9 @@ func (s *Summary) Words(root string) []string {
 			break
 		}
 		words = append(words, missing.words())
+	}
+	for _, refused := range s.Refused {
+		words = append(words, fmt.Sprintf("image %s could not be asked what its files hold: %s", refused.Image, refused.Reason))
 	}
 	if len(s.Unmapped) > 0 {
 		words = append(words, "reports leave these files out; --map FROM=TO says where a directory belongs")
@@ -59,6 +69,21 @@ func (s *Summary) outcome(root string) string {
 		said += ", with branches"
 	}
 	return said
+}
+
+// named is how many stale files are named.
+const named = 3
+
+func (s Stale) words() string {
+	files, verb, rest := count(len(s.Files), "file"), "differ", ""
+	if len(s.Files) == 1 {
+		verb = "differs"
+	}
+	if len(s.Files) > named {
+		rest = ", ..."
+	}
+	return fmt.Sprintf("%s: %s of the image %s from the checkout: %s%s: rebuild it, or lines are shown where they are not", s.Image, files,
+		verb, strings.Join(s.Files[:min(named, len(s.Files))], ", "), rest)
 }
 
 func (u Unmapped) words() string {

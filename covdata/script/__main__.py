@@ -1,7 +1,7 @@
-"""Runs one job of covify's Go side: reads it as JSON from stdin, leaves result.json in the job's temp folder.
+"""Runs one job of covify's Go side: reads it as a line of JSON from stdin, leaves result.json in the job's temp folder.
 
 Started as `python -S FOLDER`, so that no start-up hook of an environment measures this process. stdout carries the
-report only; coverage's warnings go to stderr.
+report, and before it questions to the Go side, which answers on stdin; coverage's warnings go to stderr.
 """
 
 import json
@@ -11,7 +11,8 @@ import traceback
 
 
 def main():
-    job = json.load(sys.stdin.buffer)
+    job = json.loads(sys.stdin.buffer.readline())
+    job["ask"] = _ask
     _settle(job)
     try:
         result = _run(job)
@@ -19,6 +20,13 @@ def main():
         sys.exit(130)
     with open(os.path.join(job["temp"], "result.json"), "w") as file:
         json.dump(result, file)
+
+
+def _ask(question):
+    """The Go side's answer; python.go knows the line by its beginning."""
+    sys.stdout.write("\0covify %s\n" % json.dumps(question))
+    sys.stdout.flush()
+    return json.loads(sys.stdin.buffer.readline())
 
 
 def _settle(job):

@@ -10,6 +10,7 @@ import sqlite3
 import coverage
 from coverage.files import PathAliases
 
+import covify_contents
 import covify_files
 import covify_image
 import covify_paths
@@ -36,7 +37,7 @@ def combined(job, cov):
     inputs = covify_files.find(_places(job, cov), _base_names(cov), job["output"])
     stamp = _stamp(job, cov, inputs)
     kept = _notes(job["output"]) if job["keep"] else {}
-    if kept.get("covify_stamp") == stamp:
+    if kept.get("covify_stamp") == stamp and all(os.path.isdir(source["folder"]) for source in kept["covify_summary"]["from_images"]):
         return kept["covify_summary"]
     summary = _combine(job, cov, inputs, stamp)
     summary["fresh"] = True
@@ -70,6 +71,7 @@ def _stamp(job, cov, inputs):
         [job["root"], job["maps"], coverage.__version__],
         sorted(cov.get_option("paths").items()),
         sorted(covify_image.read(inputs).items()),
+        job["sources"],
     ]
     return hashlib.sha256(json.dumps(known).encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -97,15 +99,20 @@ def _combine(job, cov, inputs, stamp):
         left_out += [_left(data.path, "nothing was measured") for data in datas]
         raise Problem("no-data", "no coverage data", looked=_looked(job, cov), left_out=left_out)
     checkout = covify_paths.Checkout(job["root"], job["files"])
+    datas, origins = _by_image(datas)
     groups = _groups(datas)
-    mapper = covify_paths.Mapper(checkout, _aliases(cov), _maps(job), _images(datas, groups, checkout))
+    mapper = covify_paths.Mapper(checkout, _aliases(cov), _maps(job), _images(origins, groups, checkout))
+    mapper.contents, refused = _contents(job, mapper.open_paths(groups), origins, checkout)
     decisions = mapper.decide(groups)
+    from_images = _keep_sources(job, decisions, origins, mapper.contents)
     datas, clashes = _without_clashes(datas, decisions)
     left_out += clashes
     datas, broken = _update(datas, decisions, os.path.join(job["temp"], "combined"))
     left_out += broken
     summary = _summary(job, mapper, datas, decisions)
     summary.update(kind=kind, found=len(inputs), duplicates=duplicates, left_out=left_out)
+    summary.update(from_images=from_images, stale=_stale(decisions, origins, checkout))
+    summary["refused"] = [said for group, said in refused if any(d.how in UNMAPPED for d in decisions[group].values())]
     summary["without_branches"] = counts["branch"] if kind == "line" and job["session"] else 0
     if job["session"]:
         summary["folders"] = _folders(datas, decisions, checkout)
@@ -187,17 +194,76 @@ def _groups(datas):
     return groups
 
 
-def _images(datas, groups, checkout):
+def _by_image(datas):
+    """The data, in groups by the image that left it, where that is known, and {group: its Origins}, one for each container."""
+    read = covify_image.read([data.path for data in datas])
+    origins = collections.defaultdict(list)
+    grouped = []
+    for data in datas:
+        origin = read.get(data.path)
+        if origin:
+            data = data._replace(group=covify_image.group_of(origin))
+            if origin not in origins[data.group]:
+                origins[data.group].append(origin)
+        grouped.append(data)
+    return grouped, dict(origins)
+
+
+def _images(origins, groups, checkout):
     """{group: Origins} of the groups whose image says where its files come from; images of one map are looked at together."""
     by_map = collections.defaultdict(list)
-    for group, paths in covify_image.read([data.path for data in datas]).items():
-        by_map[json.dumps(paths, sort_keys=True)].append(group)
+    for group, known in origins.items():
+        by_map[json.dumps(known[0].paths, sort_keys=True)].append(group)
     images = {}
     for paths, same in by_map.items():
-        origins = covify_image.Origins(json.loads(paths), checkout)
-        origins.settle({path for group in same for path in groups[group]})
-        images.update((group, origins) for group in same)
+        found = covify_image.Origins(json.loads(paths), checkout)
+        found.settle({path for group in same for path in groups[group]})
+        images.update((group, found) for group in same)
     return images
+
+
+def _contents(job, open_paths, origins, checkout):
+    """{group: Contents} of the images that could be asked for the paths that are open, and why others could not: [(group, words)]."""
+    groups, question = [], []
+    for group, known in origins.items():
+        paths = covify_contents.wanted(open_paths[group], known[0].mounts)
+        if paths and known[0].image["id"] and job["sources"]:
+            containers = sorted({origin.container for origin in known if origin.container})
+            groups.append(group)
+            question.append({"image": known[0].image, "containers": containers, "paths": paths})
+    answers = job["ask"]({"images": question})["images"] if question else []
+    library = covify_contents.Library(checkout)
+    found, refused = {}, []
+    for group, asked, answer in zip(groups, question, answers):
+        if answer["error"]:
+            refused.append((group, {"image": asked["image"]["image"], "reason": answer["error"]}))
+        found[group] = covify_contents.Contents(answer["folders"] or [], library)
+    return found, refused
+
+
+def _keep_sources(job, decisions, origins, contents):
+    """Brings sources that only an image has to where reports find them, and says so in the decisions; how many by image."""
+    shelf = covify_contents.Shelf(job["root"], job["sources"])
+    only = {group: [path for path, d in decisions[group].items() if d.how == "image only"] for group in contents}
+    counts = collections.Counter()
+    for group in sorted((group for group in only if only[group]), key=lambda group: covify_contents.of(origins[group][0])):
+        image = covify_contents.of(origins[group][0])
+        for path in only[group]:
+            target = shelf.path(image, path)
+            shelf.keep(contents[group].file(path), target)
+            decisions[group][path] = decisions[group][path]._replace(path=target)
+        counts[image] += len(only[group])
+    return [{"image": image[0], "files": files, "folder": shelf.path(image, "").rstrip("/")} for image, files in counts.items()]
+
+
+def _stale(decisions, origins, checkout):
+    """The files of the checkout of which images have other versions: [{"image", "files"}]."""
+    found = collections.defaultdict(set)
+    for group, known in origins.items():
+        files = {d.path for d in decisions[group].values() if d.how == "changed" and d.path in checkout.files}
+        if files:
+            found[known[0].image["image"]] |= files
+    return [{"image": image, "files": sorted(files)} for image, files in sorted(found.items())]
 
 
 def _without_clashes(datas, decisions):
@@ -286,7 +352,7 @@ def _summary(job, mapper, datas, decisions):
 
 def _folders(datas, decisions, checkout):
     """What the data files of each folder hold."""
-    lines, counts = {}, collections.Counter()
+    lines, counts, foreign = {}, collections.Counter(), collections.defaultdict(set)
     for data in datas:
         folder = os.path.dirname(data.path)
         counts[folder] += 1
@@ -297,12 +363,15 @@ def _folders(datas, decisions, checkout):
             target = decisions[data.group][path].path
             if decisions[data.group][path].how not in UNMAPPED and checkout.exists(target):
                 ran[target].update(read.lines(path) or ())
+                if decisions[data.group][path].how == "image only":
+                    foreign[folder].add(target)
         _close(read)
     return [
         {
             "path": folder,
             "data_files": counts[folder],
             "files": sum(1 for numbers in ran.values() if numbers),
+            "from_image": sum(1 for file, numbers in ran.items() if numbers and file in foreign[folder]),
             "lines": sum(len(numbers) for numbers in ran.values()),
         }
         for folder, ran in sorted(lines.items())

@@ -19,8 +19,8 @@ SUPER_JOURNAL = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 # HOST.pidPID.XRANDOMx[.Hhashh], or HOST.PID.RANDOM before coverage 7.4.
 SUFFIX = re.compile(r"\.(?P<host>[^/]+)\.(?:pid)?\d+\.(?:X\w{6}x|\d{1,6})(?:\.H\w{10}h)?$")
 
-# "covify run" names the data of an image with a map so, and puts the map beside them.
-IMAGE = re.compile(r"\.paths-([0-9a-f]{8})(?=\.|$)")
+# "covify run" names the data of an image so, and puts a file beside them that says which it is.
+IMAGE = re.compile(r"\.image-([0-9a-f]{8})(?=\.|$)")
 
 Data = collections.namedtuple("Data", "path copy group kind files recovered")
 
@@ -75,11 +75,11 @@ def group_of(path):
     return (folder, match.group("host")) if match else (folder, "", name)
 
 
-def image_map(path):
-    """Where the map of the image that left the data file at `path` is, by its name; None if that names none."""
+def origin_file(path):
+    """The file that says what image left the data file at `path`, by its name; None if that names none."""
     folder, name = os.path.split(path)
     match = IMAGE.search(name)
-    return os.path.join(folder, ".coverage-paths-" + match.group(1)) if match else None
+    return os.path.join(folder, ".coverage-image-" + match.group(1)) if match else None
 
 
 def stamps(files):
@@ -107,11 +107,11 @@ class Reader:
     def read(self, path):
         """The Data of `path`, or None if a file with the same bytes was read before; raises Unusable.
 
-        The same bytes mean something else where another map is beside them.
+        The same bytes mean something else where another image left them.
         """
         self.count += 1
         copy = os.path.join(self.folder, "%06d" % self.count)
-        digest = _copy(path, copy), image_map(path), self.by_folder and os.path.dirname(path)
+        digest = _copy(path, copy), origin_file(path), self.by_folder and os.path.dirname(path)
         journals = _copy_journals(path, copy)
         if not journals:
             if digest in self.hashes:

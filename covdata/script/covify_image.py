@@ -1,6 +1,6 @@
-"""What an image says about where its files come from, applied to a checkout.
+"""What is known of the image that left data, and what it says about where its files come from, applied to a checkout.
 
-The map is {path in the container: path in the build context}; the longest path decides, for all that is below it. A path of the build
+Its map is {path in the container: path in the build context}; the longest path decides, for all that is below it. A path of the build
 context is relative, one of this machine absolute, and an empty one says that nothing is known.
 """
 
@@ -15,28 +15,41 @@ import covify_paths
 Base = collections.namedtuple("Base", "strip prefix")
 ROOT = Base((), ())
 
+# The image, its map, the paths that are mounted over it, and the container's name if it may still be there.
+Origin = collections.namedtuple("Origin", "image paths mounts container")
+
 
 def read(data_files):
-    """{group of data files: its map}, from what `covify run` left beside them; one that cannot be read is none."""
-    found, maps = {}, {}
+    """{data file: its Origin}, from what `covify run` left beside them; one that cannot be read is none."""
+    found, origins = {}, {}
     for data_file in data_files:
-        path = covify_files.image_map(data_file)
-        if path and path not in maps:
-            maps[path] = _read(path)
-        if path and maps[path]:
-            found[covify_files.group_of(data_file)] = maps[path]
+        path = covify_files.origin_file(data_file)
+        if path and path not in origins:
+            origins[path] = _read(path)
+        if path and origins[path]:
+            found[data_file] = origins[path]
     return found
 
 
 def _read(path):
     try:
         with open(path, encoding="utf-8") as file:
-            paths = json.load(file)
+            held = json.load(file)
     except (OSError, ValueError):
-        return {}
-    if not isinstance(paths, dict) or not all(isinstance(origin, str) for origin in paths.values()):
-        return {}
-    return paths
+        return None
+    if not isinstance(held, dict):
+        return None
+    image = {name: held.get(name, "") for name in ("engine", "image", "id", "platform")}
+    paths, mounts, container = held.get("paths", {}), held.get("mounts", []), held.get("container", "")
+    texts = [*image.values(), container]
+    if isinstance(paths, dict) and isinstance(mounts, list) and all(isinstance(t, str) for t in [*texts, *mounts, *paths.values()]):
+        return Origin(image, paths, mounts, container)
+    return None
+
+
+def group_of(origin):
+    """Data files with the same group are of one image with the same mounts: a path is the same file in all of them."""
+    return "image", json.dumps(origin[:3], sort_keys=True)
 
 
 class Origins:

@@ -84,11 +84,11 @@ def library_depth(path):
 
 
 class Mapper:
-    """Decides, per group of data files (one container each), what file of the checkout a measured path is.
+    """Decides, per group of data files (one image or one container each), what file of the checkout a measured path is.
 
     `aliases` is the user's [paths] as a function from path to path; `maps` is a list of (directory, directory)
-    the user gave on the command line; `images` are the groups' Origins, {group: Origins}. In this order: aliases, maps,
-    images, what is there on this machine, likeness.
+    the user gave on the command line; `images` are the groups' Origins, {group: Origins}; `contents` what files their images
+    hold, {group: Contents}. In this order: aliases, maps, images, contents, what is there on this machine, likeness.
     """
 
     def __init__(self, checkout, aliases=None, maps=(), images=None):
@@ -97,26 +97,98 @@ class Mapper:
         self.aliases = aliases or (lambda path: path)
         self.maps = sorted(maps, key=lambda pair: -len(pair[0]))
         self.used_maps = set()
+        self.contents = {}
+        self.settled = {}
+
+    def open_paths(self, groups):
+        """{group: the paths that neither the user nor the group's image settles}; of the same groups as decide() is of."""
+        told = {path: self._told(path) for paths in groups.values() for path in paths}
+        for group, paths in groups.items():
+            found = {path: told[path] or self._from_image(group, path) for path in paths}
+            self.settled[group] = {path: decision for path, decision in found.items() if decision}
+        return {group: paths - set(self.settled[group]) for group, paths in groups.items()}
 
     def decide(self, groups):
         """From {group: paths} to {group: {path: Decision}}."""
-        told = {path: self._told(path) for paths in groups.values() for path in paths}
-        decided = {}
-        chosen = {}
-        known = {}
-        for group, paths in groups.items():
-            known[group] = {path: told[path] or self._from_image(group, path) or self._here(path) for path in paths}
-            open_paths = sorted(path for path in paths if known[group][path] is None)
-            decided[group], chosen[group] = self._vote(open_paths)
+        still_open = {group: paths - set(self.settled[group]) for group, paths in groups.items()} if self.settled else self.open_paths(groups)
+        decided, chosen, shown = {}, {}, {}
+        for group, paths in still_open.items():
+            known, rules, versions = self._by_content(group, sorted(paths))
+            shown[group] = set(rules)
+            known.update(self._where_rules_lead(paths - set(known), rules))
+            known.update((path, decision) for path, decision in versions.items() if path not in known)
+            known.update((path, here) for path in paths - set(known) for here in [self._here(path)] if here)
+            voted, more = self._vote(sorted(paths - set(known)))
+            decided[group], chosen[group] = dict(voted, **known), rules + more
         everywhere = [rule for rules in chosen.values() for rule in rules]
-        for group, paths in groups.items():
+        for group, paths in still_open.items():
             for path in paths:
-                if known[group][path] is not None:
-                    decided[group][path] = known[group][path]
-                elif decided[group][path].how == "unknown":
+                if decided[group][path].how == "unknown":
                     decided[group][path] = self._follow(path, chosen[group], everywhere) or decided[group][path]
+                decided[group][path] = self._check(group, path, decided[group][path], shown[group])
                 decided[group][path] = self._prefer_host(group, path, decided[group][path])
+            decided[group].update(self.settled[group])
         return decided
+
+    def _by_content(self, group, paths):
+        """Decides what has the same content in the checkout: {path: Decision}; the Rules that this and other versions of files show,
+        the most frequent first; and what other versions there are: {path: Decision}. What files of equal content leave open is in
+        neither."""
+        contents = self.contents.get(group)
+        if contents is None:
+            return {}, [], {}
+        same = {path: contents.same(path) for path in paths}
+        versions = {path: contents.version(path) for path in paths if not same[path]}
+        versions = {path: _alike(path, file) for path, file in versions.items() if file}
+        rules = collections.defaultdict(set)
+        for path, files in same.items():
+            for file in files if len(files) <= MANY else ():
+                rule = _alike(path, file).rule
+                rules[rule.source].add(rule.target)
+        options = {path: self._equal_options(path, rules, same[path], contents) for path in paths}
+        votes = collections.Counter(rule for path, found in options.items() if same[path] for rule in found)
+        votes.update(decision.rule for decision in versions.values())
+        decisions = {path: self._choose(path, found, votes) for path, found in options.items() if found}
+        decisions = {path: found._replace(how="content") for path, found in decisions.items() if found.how == "alike"}
+        chosen = collections.Counter(decision.rule for path, decision in decisions.items() if same[path])
+        chosen.update(decision.rule for decision in versions.values())
+        for path in paths:
+            if not options[path] and contents.renamed(path):
+                decisions[path] = Decision(contents.renamed(path), "content", None, ())
+        return decisions, [rule for rule, _ in chosen.most_common()], versions
+
+    def _equal_options(self, path, rules, same, contents):
+        """The pairs of directories under which `path` is a file of the checkout with the same content: {Rule: that file}."""
+        parts = split(path)
+        found = {}
+        for cut in range(len(parts)):
+            for target in rules.get(parts[:cut], ()):
+                file = target + parts[cut:]
+                if file in same or (not same and "/".join(file) in self.checkout.files and contents.equal(path, "/".join(file))):
+                    found[Rule(parts[:cut], target)] = "/".join(file)
+        return found
+
+    def _where_rules_lead(self, paths, rules):
+        """What the directories that contents show say about paths whose own content does not tell: {path: Decision}."""
+        found = {path: self._follow(path, rules, ()) for path in paths}
+        return {path: decision for path, decision in found.items() if decision}
+
+    def _check(self, group, path, decision, rules):
+        """Looks at a decision by anything but content, where the content is known: a file of another program that is only called
+        alike is the image's own, and what differs otherwise is of another version than the image's."""
+        contents = self.contents.get(group)
+        if contents is None or decision.how == "content" or contents.text(path) is None:
+            return decision
+        if decision.how == "ambiguous":
+            if contents.same(path) or any(contents.akin(path, file) for file in decision.nearest):
+                return decision
+        if decision.how in ("alike", "here"):
+            if contents.equal(path, decision.path):
+                return decision
+            if decision.rule in rules or contents.akin(path, decision.path):
+                return decision._replace(how="changed")
+        how = "image only" if path.endswith((".py", ".pyw")) else "unknown"
+        return Decision(path, how, None, decision.nearest)
 
     def _told(self, path):
         """What the user said about `path`, if anything."""
@@ -153,7 +225,7 @@ class Mapper:
         here = not group[1] or group[1].endswith("." + socket.gethostname())
         if decision.how in ("alike", "unknown", "ambiguous") and not here:
             return decision  # a container's path says nothing about this machine's files
-        if not os.path.isabs(path) or decision.how in ("paths", "map", "image", "here") or not self.checkout.exists(path):
+        if not os.path.isabs(path) or decision.how in ("here", "content", "changed", "image only") or not self.checkout.exists(path):
             return decision
         if decision.how == "alike" and _same(path, os.path.join(self.checkout.root, decision.path)):
             return decision
@@ -224,6 +296,13 @@ class Mapper:
         if parts[:size] != rule.source or size >= len(parts) or (depth is not None and size > depth):
             return None
         return "/".join(rule.target + parts[size:])
+
+
+def _alike(path, file):
+    """The decision that `path` is `file`, a tuple of names, by the names that both end with."""
+    parts = split(path)
+    length = common_suffix(parts, file)
+    return Decision("/".join(file), "alike", Rule(parts[:-length], file[:-length]), ())
 
 
 def enough(path, parts, length):
