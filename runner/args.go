@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Invocation is a command line of covify run, taken apart. It is inert: nothing was looked up for it.
@@ -19,10 +20,12 @@ type Invocation struct {
 	Engine  string // --engine: docker, podman or nerdctl; empty to choose
 	Print   string // --print: shell or json; empty to run
 
+	SaveTimeout time.Duration // --save-timeout; 0 for the default
+
 	// What the engine's flags say.
 	Remove, Detach, Interactive, TTY, ReadOnly bool
 
-	Name, CIDFile, User, Platform, Pull string
+	Name, CIDFile, User, Platform, Pull, StopTimeout string
 
 	Entrypoint *string  // nil when not given
 	Env        []string // -e values about COVERAGE_*, as given: KEY=VALUE, or KEY for the caller's own value
@@ -177,8 +180,21 @@ func (p *parser) own(name, value string, attached bool) error {
 	case "engine":
 		p.Engine = value
 		return oneOf("--engine", value, engineNames...)
+	case "save-timeout":
+		if p.SaveTimeout, err = time.ParseDuration(value); err != nil || p.SaveTimeout <= 0 {
+			return usage("flag --save-timeout takes a time such as 2s, not %q", value)
+		}
 	}
 	return nil
+}
+
+// stopTimeout is how long the container has to end after a SIGTERM; negative for as long as it takes.
+func (inv Invocation) stopTimeout() time.Duration {
+	seconds, err := strconv.Atoi(inv.StopTimeout)
+	if err != nil {
+		return stopGrace
+	}
+	return time.Duration(seconds) * time.Second
 }
 
 func oneOf(flag, value string, allowed ...string) error {
@@ -234,5 +250,6 @@ func (p *parser) switches() map[string]*bool {
 func (p *parser) texts() map[string]*string {
 	return map[string]*string{
 		"name": &p.Name, "cidfile": &p.CIDFile, "user": &p.User, "platform": &p.Platform, "pull": &p.Pull,
+		"stop-timeout": &p.StopTimeout,
 	}
 }

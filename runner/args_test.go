@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestParseArgs(t *testing.T) {
@@ -57,6 +58,8 @@ func TestParseArgs(t *testing.T) {
 		{args: "--data-dir d --rm --print --engine=podman --rcfile c app --print", flags: "--rm", image: "app", command: "--print",
 			want: Invocation{DataDir: "d", Remove: true, Print: "shell", Engine: "podman", RCFile: "c"}},
 		{args: "--print=json app", image: "app", want: Invocation{Print: "json"}},
+		{args: "--save-timeout=500ms --stop-timeout 3 app", flags: "--stop-timeout 3", image: "app",
+			want: Invocation{SaveTimeout: 500 * time.Millisecond, StopTimeout: "3"}},
 		{args: "--help", flags: "--help", want: Invocation{Help: true}},
 	} {
 		t.Run(test.args, func(t *testing.T) {
@@ -94,6 +97,7 @@ func TestParseArgsUsage(t *testing.T) {
 	for _, args := range []string{
 		"", "--rm", "--", "-e", "--name", "--engine lxc app", "--engine", "--print=yaml app", "--data-dir= app",
 		"-Z app", "-itZ app", "--rm=maybe app", "--rootfs dir",
+		"--save-timeout soon app", "--save-timeout=0s app",
 	} {
 		_, err := ParseArgs(words(args))
 		if wrong := new(UsageError); !errors.As(err, &wrong) {

@@ -16,4 +16,9 @@ func RunChild(command *exec.Cmd) (int, error) {
 	return exitCode(command.Run())
 }
 
+// runAttached is RunChild: the console's interrupts reach the command first.
+func runAttached(command *exec.Cmd, _, _ bool, _ func(os.Signal)) (int, error) {
+	return RunChild(command)
+}
+
 func signalCode(*os.ProcessState) int { return 1 }

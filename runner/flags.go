@@ -17,7 +17,7 @@ var shorts = map[byte]string{
 }
 
 // own are covify's flags, none of which an engine has.
-var own = set("data-dir print engine rcfile")
+var own = set("data-dir print engine rcfile save-timeout")
 
 func set(words string) map[string]bool {
 	out := map[string]bool{}

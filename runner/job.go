@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/covify/covify/runner/rcfile"
 )
@@ -40,6 +41,8 @@ type Options struct {
 	DataDir string
 	// Config is used instead of what Dir has unless the command line names a file; nil to look for it.
 	Config *rcfile.Config
+	// SaveTimeout is how long processes are waited for before the container is stopped; 0 for the default.
+	SaveTimeout time.Duration
 }
 
 // Job is a container ready to be started: everything is decided, the data directory and its configuration
@@ -50,6 +53,12 @@ type Job struct {
 	Variant string            // the image that runs
 	DataDir string            // on this machine; empty when data go to a volume or elsewhere
 	Words   []string          // for the user: what was changed or will not work
+	Bind    *Mount            // what covify mounts to bring data home; nil when a mount of the user's does
+
+	// Started, if set, is called with the container's ID as soon as there is one, beside Run.
+	Started func(id string)
+
+	saveTimeout time.Duration
 
 	inv     Invocation
 	engine  Engine
@@ -69,6 +78,7 @@ func Prepare(ctx context.Context, inv Invocation, opts Options) (*Job, error) {
 		opts.Lookup = func(string) (string, bool) { return "", false }
 	}
 	j := &Job{inv: inv, engine: opts.Engine, Env: map[string]string{}}
+	j.saveTimeout = cmp.Or(inv.SaveTimeout, opts.SaveTimeout, SaveTimeout)
 	j.userEnv = inv.coverageEnv(opts.Lookup)
 	if err := j.findConfig(opts); err != nil {
 		return nil, err
@@ -141,6 +151,7 @@ func (j *Job) mount(opts Options) ([]string, error) {
 	users := j.inv.mountOn(target)
 	if users == nil {
 		j.DataDir = absolute(opts.Dir, cmp.Or(j.inv.DataDir, opts.DataDir), DefaultDataDir)
+		j.Bind = &Mount{Kind: "bind", Source: j.DataDir, Target: target}
 		relabel := opts.SELinux && j.engine.Name != "nerdctl"
 		return bindFlags(j.DataDir, target, relabel), openDataDir(j.DataDir)
 	}
@@ -171,16 +182,16 @@ func absolute(dir, path, otherwise string) string {
 	return filepath.Join(dir, path)
 }
 
-// nameData says what data files are called, unless the user does: their name tells reports where the image's files come from, if
-// that is known.
+// nameData says what data files are called, unless the user does: their name tells reports what image they are of, and where its
+// files come from.
 func (j *Job) nameData(dir string) error {
 	if _, theirs := j.userEnv[coverageFile]; theirs {
 		return nil
 	}
 	name := ".coverage"
-	if paths := j.paths(dir); len(paths) > 0 && j.DataDir != "" {
+	if origin := j.origin(dir); !origin.Empty() && j.DataDir != "" {
 		var err error
-		if name, err = writePaths(j.DataDir, paths); err != nil {
+		if name, err = writeOrigin(j.DataDir, origin); err != nil {
 			return err
 		}
 	}

@@ -18,13 +18,16 @@ import (
 func variantAPI(t *testing.T) Engine {
 	const labels = `"io.covify.version": "1", "io.covify.coverage": "7.17.3", "io.covify.data": "/app/coverage_data"`
 	address := api(t, map[string]string{
+		"/_ping":                 "OK",
 		"/images/v/json":         `{"Config": {"Labels": {` + labels + `}, "Entrypoint": ["python", "-m"], "Cmd": ["app"]}}`,
 		"/images/plain/json":     `{"Config": {}}`,
 		"/images/plain-cov/json": `{"Config": {"Labels": {` + labels + `, "io.covify.source": "{\"source\": [\"/app\"]}"}}}`,
 		"/images/mapped/json":    `{"Config": {"Labels": {` + labels + `, "io.covify.paths": "{\"/srv/app\": \"src\", \"/srv/app/x\": \"lib/x\"}"}}}`,
 		"/images/edited/json":    `{"Config": {"Labels": {` + labels + `, "io.covify.paths": "/srv/app"}}}`,
-		"/containers/on/json":    `{"State": {"Running": true}}`,
-		"/containers/oom/json":   `{"State": {"Running": false, "OOMKilled": true}}`,
+		"/images/known/json":     `{"Id": "sha256:07", "Config": {"Labels": {` + labels + `}}}`,
+		"/images/known/json?platform=%7B%22architecture%22%3A%22amd64%22%2C%22os%22%3A%22linux%22%7D": `{"Id": "sha256:07", "Config": {"Labels": {` + labels + `}}}`,
+		"/containers/on/json":  `{"State": {"Running": true}}`,
+		"/containers/oom/json": `{"State": {"Running": false, "OOMKilled": true}}`,
 	})
 	return Engine{Name: "docker", Path: "docker", Endpoint: Endpoint{Address: address}, api: true}
 }
@@ -83,28 +86,37 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
-// TestPreparePaths: the image's map goes into the data directory, where the data files' name leads to it, and so does what is mounted.
-func TestPreparePaths(t *testing.T) {
+// TestPrepareOrigin: what is known of the image goes into the data directory, where the data files' name leads to it: its map, its
+// digest, and what is mounted over it.
+func TestPrepareOrigin(t *testing.T) {
 	dir := t.TempDir()
+	mapped := func(rest string) string { return `{"engine":"docker","image":"mapped",` + rest + `}` }
+	known := func(rest string) string { return `{"engine":"docker","image":"known","id":"sha256:07"` + rest + `}` }
 	for args, want := range map[string]string{
-		"mapped":                    `{"/srv/app":"src","/srv/app/x":"lib/x"}`,
-		"-v ./dev:/srv/app/ mapped": `{"/srv/app":"DIR/dev"}`,
-		"-v data:/srv/app/x --tmpfs /srv/app mapped": `{"/srv/app":""}`,
-		"--mount type=bind,src=/y,dst=/z mapped":     `{"/srv/app":"src","/srv/app/x":"lib/x","/z":"/y"}`,
+		"mapped":                    mapped(`"paths":{"/srv/app":"src","/srv/app/x":"lib/x"}`),
+		"-v ./dev:/srv/app/ mapped": mapped(`"paths":{"/srv/app":"DIR/dev"},"mounts":["/srv/app"]`),
+		"-v data:/srv/app/x --tmpfs /srv/app mapped": mapped(`"paths":{"/srv/app":""},"mounts":["/srv/app","/srv/app/x"]`),
+		"--mount type=bind,src=/y,dst=/z mapped":     mapped(`"paths":{"/srv/app":"src","/srv/app/x":"lib/x","/z":"/y"},"mounts":["/z"]`),
 		"edited":                                     "",
 		"v":                                          "",
 		"-e COVERAGE_FILE=/x mapped":                 "",
 		"-v vol:/app/coverage_data mapped":           "",
+		"known":                                      known(""),
+		"--rm --name n known":                        known(""),
+		"--name n --platform linux/amd64 known":      known(`,"platform":"linux/amd64","container":"n"`),
+		"-v ./dev:/app -v vol:/var/x known":          known(`,"paths":{"/app":"DIR/dev","/var/x":""},"mounts":["/app","/var/x"]`),
+		"-v vol:/var/x known":                        known(`,"mounts":["/var/x"]`),
+		"-v ./d:/app/coverage_data known":            known(""),
 	} {
 		job, err := prepare(t, args, Options{Dir: dir})
 		if err != nil {
 			t.Fatal(err)
 		}
-		key, named := strings.CutPrefix(job.Env["COVERAGE_FILE"], "/app/coverage_data/.coverage.paths-")
+		key, named := strings.CutPrefix(job.Env["COVERAGE_FILE"], "/app/coverage_data/.coverage.image-")
 		if named != (want != "") {
 			t.Errorf("%s: data files are called %q", args, job.Env["COVERAGE_FILE"])
 		}
-		text, err := os.ReadFile(filepath.Join(job.DataDir, pathsPrefix+key))
+		text, err := os.ReadFile(filepath.Join(job.DataDir, ".coverage-image-"+key))
 		if got := strings.ReplaceAll(strings.TrimSpace(string(text)), dir, "DIR"); got != want || (err == nil) != named {
 			t.Errorf("%s: got %s, %v; want %s", args, got, err, want)
 		}

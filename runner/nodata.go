@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -27,12 +28,13 @@ func (j *Job) noData(ctx context.Context, result Result) *NoDataError {
 	if slices.ContainsFunc(result.DataFiles, func(name string) bool { return !measuredNothing(j.DataDir, name) }) {
 		return nil
 	}
-	state := j.container(ctx)
+	state := j.container(ctx, result.Container)
 	if state.Running {
 		return nil
 	}
 	for _, reason := range []string{
 		fromNotes(result.Notes),
+		j.fromEngine(ctx, result.ExitCode),
 		j.fromEnv(),
 		j.fromConfig(result.DataFiles),
 		fromExit(result.ExitCode, state.OOMKilled),
@@ -51,15 +53,10 @@ func (j *Job) noData(ctx context.Context, result Result) *NoDataError {
 
 type containerState struct{ Running, OOMKilled bool }
 
-// container asks about the container where the user's flags name it and it was not removed.
-func (j *Job) container(ctx context.Context) containerState {
-	name := j.inv.Name
-	if j.inv.CIDFile != "" {
-		id, _ := os.ReadFile(j.inv.CIDFile)
-		name = strings.TrimSpace(string(id))
-	}
+// container asks about the container, if it is still there.
+func (j *Job) container(ctx context.Context, id string) containerState {
 	var answer struct{ State containerState }
-	if name == "" || j.engine.inspect(ctx, "container", name, nil, &answer) != nil {
+	if id = cmp.Or(id, j.inv.Name); id == "" || j.engine.inspect(ctx, "container", id, nil, &answer) != nil {
 		return containerState{}
 	}
 	return answer.State
@@ -86,6 +83,18 @@ func fromNotes(notes []string) string {
 		return notes[0]
 	}
 	return fmt.Sprintf("%s (and %d more notes)", notes[0], len(notes)-1)
+}
+
+// fromEngine blames an engine that went away: its client then fails with a code of its own, not the container's.
+func (j *Job) fromEngine(ctx context.Context, code int) string {
+	if code == 0 || !j.engine.HasAPI() {
+		return ""
+	}
+	if err := j.engine.Endpoint.ping(ctx); err != nil {
+		return fmt.Sprintf("%s at %s stopped answering while the container ran (%v): what became of it is not known",
+			j.engine.Name, j.engine.Endpoint.Address, err)
+	}
+	return ""
 }
 
 func (j *Job) fromEnv() string {
@@ -134,7 +143,7 @@ func fromExit(code int, outOfMemory bool) string {
 	case code == 126 || code == 127:
 		return fmt.Sprintf("its command could not be started (exit code %d)", code)
 	case code == 137:
-		return "it was killed (exit code 137, SIGKILL): data are written when a process ends by itself or by SIGTERM"
+		return "it was killed (exit code 137, SIGKILL): data are written when a process ends by itself or by SIGTERM, and when covify dump tells them to"
 	case code == 129, code == 134, code == 139:
 		return fmt.Sprintf("it ended by signal %d, at which Python writes no data", code-128)
 	}

@@ -23,9 +23,13 @@ type Result struct {
 	ExitCode  int
 	Detached  bool     // the container runs on: data come when it ends
 	DataFiles []string // names of those that appeared or changed in the data directory
-	Notes     []string // lines of the hook about processes it could not measure
+	Notes     []string // lines of the hook about processes it could not measure, and about those that did not save
+	Container string   // its ID
 	NoData    *NoDataError
 }
+
+// notStarted is the exit code of a run command that made no container.
+const notStarted = 125
 
 // Run starts the container and waits for its end, passing signals on. The error is about the run command itself
 // or the data directory; a container that failed, or left no data, is in the Result.
@@ -34,12 +38,26 @@ func (j *Job) Run(ctx context.Context, stdio Stdio) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	command := exec.Command(j.Command[0], j.Command[1:]...)
+	running, err := j.attach(ctx)
+	if err != nil {
+		return Result{}, fmt.Errorf("running %s: %w", j.engine.Name, err)
+	}
+	defer running.close()
+	if j.Started != nil {
+		go running.announce(j.Started)
+	}
+	words := running.command(j.Command)
+	command := exec.Command(words[0], words[1:]...)
 	command.Stdin, command.Stdout, command.Stderr = stdio.In, stdio.Out, stdio.Err
 	result := Result{}
-	if result.ExitCode, err = RunChild(command); err != nil {
+	if result.ExitCode, err = runAttached(command, j.inv.TTY, j.inv.Interactive, running.stopping); err != nil {
 		return result, fmt.Errorf("running %s: %w", j.engine.Name, err)
 	}
+	if result.ExitCode != notStarted {
+		result.Container = running.id()
+	}
+	result.Detached = result.ExitCode == 0 && j.inv.Detach || running.runsOn(ctx)
+	saving := running.close()
 	after, err := j.look()
 	if err != nil {
 		return result, err
@@ -47,8 +65,7 @@ func (j *Job) Run(ctx context.Context, stdio Stdio) (Result, error) {
 	var notes []string
 	result.DataFiles, notes = after.since(before)
 	slices.Sort(result.DataFiles)
-	result.Notes = readNotes(j.DataDir, notes)
-	result.Detached = j.inv.Detach && result.ExitCode == 0
+	result.Notes = append(readNotes(j.DataDir, notes), saving...)
 	if j.DataDir != "" && !result.Detached {
 		result.NoData = j.noData(ctx, result)
 	}

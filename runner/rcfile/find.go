@@ -30,6 +30,11 @@ func (e *Error) Error() string { return fmt.Sprintf("reading coverage config %q:
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// Hint says what the user can do about it.
+func (e *Error) Hint() string {
+	return "coverage itself would refuse it: mend the file, or name another with --rcfile"
+}
+
 // Place says where to look for a project's configuration.
 type Place struct {
 	// Dir is the folder coverage would run in.
