@@ -190,7 +190,7 @@ func (l Ledger) Words() []string {
 
 func (l Line) label() string {
 	label := l.Image
-	for _, name := range []string{l.Service, l.Name} {
+	for _, name := range []string{l.Name, l.Service} {
 		if name != "" {
 			label = name + " (" + l.Image + ")"
 		}
@@ -199,6 +199,9 @@ func (l Line) label() string {
 }
 
 func (l Line) ending() string {
+	if l.Runs {
+		return " [runs on]"
+	}
 	if l.Ending == Exited && l.ExitCode != 0 {
 		return fmt.Sprintf(" [exit code %d]", l.ExitCode)
 	}

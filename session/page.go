@@ -1,9 +1,10 @@
 package session
 
 import (
-	"errors"
+	"bytes"
 	"html/template"
-	"os"
+
+	"github.com/google/renameio/v2"
 )
 
 var page = template.Must(template.New("ledger").Parse(`<!DOCTYPE html>
@@ -20,9 +21,9 @@ var page = template.Must(template.New("ledger").Parse(`<!DOCTYPE html>
 
 // WritePage writes the ledger as a page beside coverage's own.
 func (l Ledger) WritePage(path string) error {
-	file, err := os.Create(path)
-	if err != nil {
+	var text bytes.Buffer
+	if err := page.Execute(&text, l); err != nil {
 		return err
 	}
-	return errors.Join(page.Execute(file, l), file.Close())
+	return renameio.WriteFile(path, text.Bytes(), 0o644)
 }

@@ -26,11 +26,13 @@ const (
 
 // Record is what is known of one container of a session.
 type Record struct {
-	Image     string    `json:"image"`             // as its user named it
-	Variant   string    `json:"variant,omitempty"` // what ran
-	Digest    string    `json:"digest,omitempty"`  // of that, as the engine says
-	Name      string    `json:"name,omitempty"`    // of the container
-	Service   string    `json:"service,omitempty"` // of compose
+	Image     string    `json:"image"`               // as its user named it
+	Variant   string    `json:"variant,omitempty"`   // what ran
+	Digest    string    `json:"digest,omitempty"`    // of that, as the engine says
+	Name      string    `json:"name,omitempty"`      // of the container
+	Container string    `json:"container,omitempty"` // its ID
+	Service   string    `json:"service,omitempty"`   // of compose
+	Runs      bool      `json:"runs,omitempty"`      // it ran on when the session ended
 	Engine    string    `json:"engine,omitempty"`
 	Command   []string  `json:"command,omitempty"` // instead of the image's own
 	Started   time.Time `json:"started"`
@@ -127,3 +129,6 @@ func (e *Entry) Write() error {
 	}
 	return renameio.WriteFile(e.path, append(text, '\n'), 0o644)
 }
+
+// Folder is where the container's data may be put, whether they are there or not.
+func (e *Entry) Folder() string { return strings.TrimSuffix(e.path, ".json") }

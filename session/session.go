@@ -41,9 +41,11 @@ type Options struct {
 	Command []string
 	RCFile  string // the config file that the user names; "" if none
 	Config  *rcfile.Config
-	Branch  bool   // what is measured where Config does not say
-	Own     string // where the project's own coverage commands put their data: its data_file
-	StartUp []byte // the start-up module, as in variants
+	Branch  bool // what is measured where Config does not say
+	// SaveTimeout is how long the processes of a container are waited for that are to save.
+	SaveTimeout time.Duration
+	Own         string // where the project's own coverage commands put their data: its data_file
+	StartUp     []byte // the start-up module, as in variants
 	// Coverage is argv of a command that, with an interpreter's version and the suffix of its extension modules after it, prints a
 	// folder with coverage for it.
 	Coverage []string
@@ -58,6 +60,8 @@ type About struct {
 	Command []string  `json:"command"`
 	RCFile  string    `json:"rcfile,omitempty"`
 	Branch  bool      `json:"branch"`
+
+	SaveTimeout time.Duration `json:"save_timeout,omitempty"`
 }
 
 // Session is one that this process runs.
@@ -133,7 +137,7 @@ func Open(opts Options) (*Session, error) {
 		return nil, &FolderError{base, err}
 	}
 	s := &Session{lock: held, own: opts.Own, About: About{Root: opts.Root, PID: os.Getpid(), Started: time.Now(),
-		Command: opts.Command, RCFile: opts.RCFile, Branch: opts.Branch}}
+		Command: opts.Command, RCFile: opts.RCFile, SaveTimeout: opts.SaveTimeout, Branch: opts.Branch}}
 	if err := s.make(base, opts); err != nil {
 		return nil, errors.Join(&FolderError{base, err}, held.release())
 	}
