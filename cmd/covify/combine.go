@@ -32,8 +32,7 @@ func (f *dataFlags) options(c *cobra.Command, paths []string) (covdata.CombineOp
 	if err != nil {
 		return covdata.CombineOptions{}, err
 	}
-	cleanUp(c.ErrOrStderr(), root)
-	opts := covdata.CombineOptions{Root: root, HostData: true, Config: f.rcfile, Stderr: c.ErrOrStderr()}
+	opts := covdata.CombineOptions{Root: root, HostData: true, Config: f.rcfile, Contents: imageContents(), Stderr: c.ErrOrStderr()}
 	opts.Inputs = []string{f.dataDir}
 	if f.dataDir == "" {
 		opts.Inputs[0] = filepath.Join(root, ".covify", "data")

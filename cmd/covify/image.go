@@ -217,6 +217,9 @@ func resultRef(r *imagepatch.Result) string {
 	return r.Target.String()
 }
 
+// unchanged is said of a variant that was there.
+const unchanged = "is that already"
+
 // describe says in words what was found and done.
 func describe(w io.Writer, r *imagepatch.Result) {
 	for _, p := range r.Platforms {
@@ -243,7 +246,7 @@ func describe(w io.Writer, r *imagepatch.Result) {
 		fmt.Fprintf(w, "covify: dropped %s\n", d)
 	}
 	if r.Unchanged {
-		fmt.Fprintf(w, "covify: %s is that already\n", r.Target)
+		fmt.Fprintf(w, "covify: %s %s\n", r.Target, unchanged)
 	}
 }
 

@@ -128,6 +128,8 @@ func (f *reportFlags) run(c *cobra.Command, format covdata.Format) error {
 	data.AsBefore = !c.Flags().Changed("data-dir") && !c.Flags().Changed("map")
 	if data.AsBefore {
 		data.Output = lastSession(data.Root)
+	} else if c.Flags().Changed("data-dir") {
+		data.Output = filepath.Join(data.Root, ".covify", "coverage-elsewhere") // the next report without the flag is of the usual place
 	}
 	f.opts.Data, f.opts.Stdout = data, c.OutOrStdout()
 	f.optional(c)

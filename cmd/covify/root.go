@@ -27,11 +27,12 @@ func newRootCmd() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{errorf("%w\nSee '%s --help'.", err, c.CommandPath())}
 	})
-	root.AddCommand(newPlanCmd(), newBuildCmd(), newRunCmd(), newTestCmd(), newSessionCoverageCmd(), newCombineCmd(), newBundleCmd(), newHostCmd())
+	root.AddCommand(newPlanCmd(), newBuildCmd(), newRunCmd(), newComposeCmd(), newDumpCmd(), newTestCmd(), newSessionCoverageCmd(), newCombineCmd(), newBundleCmd(), newHostCmd(), newDoctorCmd())
 	root.AddCommand(newReportCmds()...)
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)
 	}
+	root.PersistentPreRun = cleanUpBefore
 	return root
 }
 

@@ -24,10 +24,14 @@ It mounts a data directory, sets COVERAGE_FILE and COVERAGE_PROCESS_START, and p
 (.coveragerc, .coveragerc.toml, setup.cfg, tox.ini, pyproject.toml) there with what keeps the data of every process. Its exit
 code is the container's; a container that succeeded and left no data ends with 1.
 
+A signal that covify run gets (Ctrl-C too) is passed on when the container's processes have saved, a further one at once. A container
+that has not ended 10 seconds after SIGTERM (--stop-timeout says how many) is killed, as 'docker stop' would do it.
+
 covify's own flags, anywhere before IMAGE:
       --data-dir DIR         where data come to (default .covify/data)
       --rcfile FILE          coverage settings to use instead of the project's
       --engine NAME          docker, podman or nerdctl (default the first that answers)
+      --save-timeout TIME    how long its processes may take to save before a signal is passed on (default 2s)
       --print[=shell|json]   make everything ready, but print the engine's command line instead of running it`
 
 func newRunCmd() *cobra.Command {
@@ -69,9 +73,6 @@ func runContainer(c *cobra.Command, inv runner.Invocation) error {
 	if err != nil {
 		return err
 	}
-	if member == nil {
-		cleanUp(stderr, dir)
-	}
 	record, err := enter(member, inv)
 	if err != nil {
 		return err
@@ -100,6 +101,7 @@ func runContainer(c *cobra.Command, inv runner.Invocation) error {
 	if err := record.ready(job); err != nil {
 		return err
 	}
+	job.Started = record.started
 	if inv.Print != "" {
 		return errors.Join(printJob(c.OutOrStdout(), job, inv.Print), record.printed())
 	}

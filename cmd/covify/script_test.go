@@ -34,6 +34,7 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"covify": mai
 //	exitcode CODE COMMAND...   runs a command that must end with CODE
 //	json FILE                  checks that a file, or stdout, holds one JSON document
 //	venv                       puts a virtual environment with pytest on PATH, as $VENV, and drops the bundle; needs [pytest]
+//	spoil oci:DIR:TAG FAULT    makes oci:DIR:FAULT of a variant, with something wrong
 //	samelines WANT GOT         compares the lines that ran in two reports of coverage json
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -45,6 +46,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"registry": scriptRegistry, "image": scriptImage, "auth": scriptAuth, "break": scriptBreak, "slow": scriptSlow, "exitcode": scriptExitCode,
 			"json": scriptJSON, "venv": scriptVenv, "samelines": scriptSameLines,
+			"spoil": scriptSpoil,
 		},
 	})
 }

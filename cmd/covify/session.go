@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/covify/covify/covdata"
@@ -43,6 +45,17 @@ func cleanUp(stderr io.Writer, root string) {
 	}
 }
 
+// cleanUpBefore has every command that may work in a checkout clean up there; covify test does so as it begins its own session.
+func cleanUpBefore(c *cobra.Command, _ []string) {
+	name := c.Name()
+	if c.Hidden || name == "test" || name == "help" || (c.HasParent() && c.Parent().Name() == "completion") {
+		return
+	}
+	if root, err := checkoutRoot(); err == nil {
+		cleanUp(c.ErrOrStderr(), root)
+	}
+}
+
 // lastSession is the combined data of the checkout's last covify test; "" if a covify run or combine came after it.
 func lastSession(root string) string {
 	output, ended := session.Last(root)
@@ -58,6 +71,7 @@ func lastSession(root string) string {
 type container struct {
 	entry *session.Entry
 	root  string // the session's
+	mu    sync.Mutex
 }
 
 // enter opens a record of the session for the container that an invocation is for.
@@ -70,7 +84,7 @@ func enter(member *session.Member, inv runner.Invocation) (*container, error) {
 		return nil, err
 	}
 	entry.Name, entry.Command = inv.Name, inv.Command
-	return &container{entry, member.Root}, nil
+	return &container{entry: entry, root: member.Root}, nil
 }
 
 // options has the container leave its data in the session, measured as the session's project wants it.
@@ -83,7 +97,7 @@ func (r *container) options(member *session.Member, opts *runner.Options) error 
 		return err
 	}
 	r.entry.Engine = opts.Engine.Name
-	opts.DataDir, opts.Config = r.entry.DataDir, config.WithBranch(member.Branch)
+	opts.DataDir, opts.Config, opts.SaveTimeout = r.entry.DataDir, config.WithBranch(member.Branch), member.SaveTimeout
 	return nil
 }
 
@@ -97,6 +111,17 @@ func (r *container) ready(job *runner.Job) error {
 	lastRun{r.entry.Engine, job.Variant}.write(r.root)
 	r.entry.Variant, r.entry.Digest, r.entry.DataDir = job.Variant, job.Digest(), job.DataDir
 	return r.entry.Write()
+}
+
+// started notes the container's ID, beside its run.
+func (r *container) started(id string) {
+	if r.entry == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.entry.Container = id
+	_ = r.entry.Write() // its end is written too
 }
 
 // printed notes that the container is for others to start.
@@ -113,6 +138,8 @@ func (r *container) failed(err error) error {
 	if r.entry == nil {
 		return err
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	nothing := new(plan.NothingError)
 	noFit := new(wheel.NoFitError)
 	r.entry.NotPython = errors.As(err, &nothing) && !errors.As(err, &noFit)
@@ -122,7 +149,10 @@ func (r *container) failed(err error) error {
 
 // ended notes how the container ended and what it left. The session judges that, so the exit code is the container's.
 func (r *container) ended(result runner.Result) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	e := r.entry
+	e.Container = cmp.Or(result.Container, e.Container)
 	e.Ending, e.Ended, e.ExitCode = session.Exited, time.Now(), result.ExitCode
 	if result.Detached {
 		e.Ending = session.Detached

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,12 +13,14 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/covify/covify/covdata"
 	"github.com/covify/covify/plan"
 	"github.com/covify/covify/runner"
 	"github.com/covify/covify/runner/rcfile"
 	"github.com/covify/covify/session"
+	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 )
 
@@ -43,6 +46,7 @@ type testFlags struct {
 	require               []string
 	maps                  []string
 	rcfile                string
+	saveTimeout           time.Duration
 	python                pythonFlags
 }
 
@@ -75,6 +79,7 @@ func newTestCmd() *cobra.Command {
 	flags.StringSliceVar(&f.require, "require", nil, "`NAMES` of containers, images or compose services, or host, that must be covered")
 	flags.StringArrayVar(&f.maps, "map", nil, "`FROM=TO`: the container's directory FROM is the checkout's TO; may be repeated")
 	flags.StringVar(&f.rcfile, "rcfile", "", "coverage's config file (default: the project's own)")
+	flags.DurationVar(&f.saveTimeout, "save-timeout", runner.SaveTimeout, "how long the processes of a container may take to save before it is stopped")
 	f.python.add(c)
 	return c
 }
@@ -118,6 +123,7 @@ func (f *testFlags) run(c *cobra.Command, args []string) error {
 	// The interrupt that ended the command was for the command; another one is for the report.
 	ctx, stop := signal.NotifyContext(context.WithoutCancel(c.Context()), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	settle(ctx, stderr, s, f.saveTimeout)
 	err = f.judge(ctx, c, s, code, maps)
 	return errors.Join(err, s.Close())
 }
@@ -131,7 +137,20 @@ func findCommand(name string) (string, error) {
 	case errors.Is(err, os.ErrPermission):
 		return "", codeError{errorf("running %s: %w", name, err), 126}
 	}
-	return "", codeError{errorf("%s: command not found", name), 127}
+	return "", codeError{&commandError{name}, 127}
+}
+
+// commandError says that there is no such program.
+type commandError struct{ name string }
+
+func (e *commandError) Error() string { return e.name + ": command not found" }
+
+// Hint says what the user can do about it.
+func (e *commandError) Hint() string {
+	if words := strings.Fields(e.name); len(words) > 1 {
+		return "the command is one word here; covify test -- " + e.name + " gives it its own words, and sh -c runs a line of a shell"
+	}
+	return "it is looked for on PATH, as a shell does: is the environment active that has it?"
 }
 
 func runCommand(command *exec.Cmd) (int, error) {
@@ -171,7 +190,7 @@ func (f *testFlags) open(args []string) (*session.Session, error) {
 		return nil, errorf("finding covify's own program: %w", err)
 	}
 	return session.Open(session.Options{
-		Root: root, Command: args, RCFile: named, Config: config, Branch: wantsBranch(root, args),
+		Root: root, Command: args, RCFile: named, Config: config, SaveTimeout: f.saveTimeout, Branch: wantsBranch(root, args),
 		Own: ownDataFile(root, config), StartUp: plan.Startup(), Coverage: []string{self, "session-coverage"},
 	})
 }
@@ -207,12 +226,19 @@ func wantsBranch(root string, args []string) bool {
 
 // judge combines what the session left, reports it, and returns what the exit code says. The command's own failure goes first.
 func (f *testFlags) judge(ctx context.Context, c *cobra.Command, s *session.Session, code int, maps []covdata.Map) error {
+	full := s.Full()
 	summary, failed := f.report(ctx, c, s, maps)
+	if full != nil {
+		failed = append([]error{full}, failed...)
+	}
 	var folders []covdata.Folder
 	if summary != nil {
 		folders = summary.Folders
 	}
 	ledger := s.Ledger(code, folders)
+	if full != nil && ledger.Host.Outcome == session.Failed {
+		ledger.Host.Why = full.Error()
+	}
 	for _, line := range ledger.Words() {
 		fmt.Fprintf(c.ErrOrStderr(), "covify: %s\n", line)
 	}
@@ -243,12 +269,27 @@ func verdict(failed []error, code int) error {
 }
 
 // joint is one error, whose words are each on a line that names covify; without any it has no words.
-func joint(failed []error) error {
+func joint(failed []error) error { return jointError(failed) }
+
+type jointError []error
+
+func (e jointError) Error() string {
 	var words []string
-	for _, err := range failed {
+	for _, err := range e {
 		words = append(words, err.Error())
 	}
-	return errors.New(strings.Join(words, "\ncovify: "))
+	return strings.Join(words, "\ncovify: ")
+}
+
+// Hint is the first that one of the errors has.
+func (e jointError) Hint() string {
+	for _, err := range e {
+		var hinted interface{ Hint() string }
+		if errors.As(err, &hinted) && hinted.Hint() != "" {
+			return hinted.Hint()
+		}
+	}
+	return ""
 }
 
 // nothingError says that a session measured nothing.
@@ -262,7 +303,8 @@ func (f *testFlags) report(ctx context.Context, c *cobra.Command, s *session.Ses
 		return nil, []error{&nothingError{s.Reason()}}
 	}
 	opts := covdata.ReportOptions{Stdout: c.OutOrStdout(), Data: covdata.CombineOptions{
-		Root: s.Root, Inputs: s.Inputs(), Output: s.Output(), Config: s.RCFile, Maps: maps, Session: true, Stderr: c.ErrOrStderr()}}
+		Root: s.Root, Inputs: s.Inputs(), Output: s.Output(), Config: s.RCFile, Maps: maps, Session: true,
+		Contents: imageContents(), Stderr: c.ErrOrStderr()}}
 	if c.Flags().Changed("fail-under") {
 		opts.FailUnder = &f.failUnder
 	}
@@ -354,10 +396,14 @@ func (f *testFlags) writeLedger(stdout io.Writer, ledger session.Ledger) error {
 	return nil
 }
 
+// writeFile has a file appear whole or not at all; what is no file, such as a pipe, is written to.
 func writeFile(path string, write func(io.Writer) error) error {
-	file, err := os.Create(path)
-	if err != nil {
+	var text bytes.Buffer
+	if err := write(&text); err != nil {
 		return err
 	}
-	return errors.Join(write(file), file.Close())
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return os.WriteFile(path, text.Bytes(), 0o666)
+	}
+	return renameio.WriteFile(path, text.Bytes(), 0o644)
 }
