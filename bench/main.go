@@ -47,6 +47,7 @@ var makers = []struct {
 	{"build", buildTables},
 	{"hook", hookTables},
 	{"run", runTables},
+	{"session", sessionTables},
 }
 
 func main() {
