@@ -1,0 +1,2 @@
+test:
+	python -m unittest small/test_small.py
