@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,34 +26,16 @@ type Container struct {
 
 // Container asks the engine about a container by its name or ID. [ErrNotThere] says that it has none such.
 func (e Engine) Container(ctx context.Context, name string) (Container, error) {
-	var answer struct {
-		ID, Name, ImageName string
-		Config              struct {
-			Image  string
-			Labels map[string]string
-		}
-		State struct {
-			Running    bool
-			ExitCode   int
-			FinishedAt time.Time
-		}
-		Mounts []struct {
-			Type, Source, Destination string
-			RW                        bool
-		}
-	}
-	if err := e.inspect(ctx, "container", name, nil, &answer); err != nil {
+	found, err := e.Inspect(ctx, name)
+	if err != nil {
 		return Container{}, err
 	}
-	c := Container{ID: answer.ID, Name: strings.TrimPrefix(answer.Name, "/"), Image: answer.ImageName, Labels: answer.Config.Labels,
-		Running: answer.State.Running, ExitCode: answer.State.ExitCode}
-	if c.Image == "" {
-		c.Image = answer.Config.Image
-	}
+	c := Container{ID: found.ID, Name: found.Name, Image: cmp.Or(found.ImageName, found.Config.Image), Labels: found.Config.Labels,
+		Running: found.State.Running, ExitCode: found.State.ExitCode}
 	if !c.Running {
-		c.Ended = answer.State.FinishedAt
+		c.Ended = found.State.FinishedAt
 	}
-	for _, m := range answer.Mounts {
+	for _, m := range found.Mounts {
 		c.Mounts = append(c.Mounts, Mount{Kind: m.Type, Source: m.Source, Target: m.Destination, ReadOnly: !m.RW})
 	}
 	return c, nil

@@ -12,11 +12,13 @@ import (
 
 // Inspection is all that an engine knows of one of its containers, as far as its coverage goes.
 type Inspection struct {
-	ID    string
-	Name  string
-	State struct {
+	ID        string
+	Name      string
+	ImageName string // podman's, of what its user named
+	State     struct {
 		Running, Paused, OOMKilled bool
 		ExitCode                   int
+		FinishedAt                 time.Time
 	}
 	Config struct {
 		Image      string // as its user named it

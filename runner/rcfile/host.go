@@ -58,6 +58,25 @@ func (c *Config) WithBranch(branch bool) *Config {
 	return out
 }
 
+// WithContext returns the configuration with every line marked as run by who (coverage's static context), after the user's own mark.
+func (c *Config) WithContext(who string) *Config {
+	out := c.clone()
+	out.set("run", "context", strings.TrimSpace(out.Get("run", "context")+" "+who))
+	return out
+}
+
+// WithTests returns the configuration with every line marked by the test function that ran it, unless it marks lines in a way of its own.
+func (c *Config) WithTests() *Config {
+	out := c.clone()
+	if !out.Has("run", "dynamic_context") {
+		out.set("run", "dynamic_context", "test_function")
+		if out.Get("run", "core") == "sysmon" { // which knows no such marks, and warns
+			delete(out.sections["run"], "core")
+		}
+	}
+	return out
+}
+
 func (c *Config) clone() *Config {
 	out := &Config{File: c.File, sections: map[string]map[string]string{}, notes: slices.Clone(c.notes)}
 	for section, options := range c.sections {

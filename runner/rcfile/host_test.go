@@ -63,6 +63,10 @@ omit = x/*
 	if got := string(config.ForHost(host).INI()); strings.Contains(got, "sigterm") || strings.Contains(got, "_exit") {
 		t.Errorf("settings that coverage 5.0 refuses:\n%s", got)
 	}
+	got := config.WithContext("web").WithContext("two").WithTests()
+	if who, tests := got.Get("run", "context"), got.Get("run", "dynamic_context"); who != "web two" || tests != "test_function" {
+		t.Errorf("context %q, dynamic_context %q", who, tests)
+	}
 	if got := config.Get("run", "data_file"); got != "build/cov" {
 		t.Errorf("the project's own settings changed: data_file %q", got)
 	}
