@@ -188,28 +188,25 @@ func (l Ledger) Words() []string {
 	return words
 }
 
-func (l Line) label() string {
-	label := l.Image
-	for _, name := range []string{l.Name, l.Service} {
-		if name != "" {
-			label = name + " (" + l.Image + ")"
-		}
-	}
-	return label
-}
-
 func (l Line) ending() string {
-	if l.Runs {
+	switch {
+	case l.Runs:
 		return " [runs on]"
-	}
-	if l.Ending == Exited && l.ExitCode != 0 {
+	case l.Ending == Exited && l.ExitCode != 0 && !l.Stopped():
 		return fmt.Sprintf(" [exit code %d]", l.ExitCode)
-	}
-	if l.Ending == Detached && l.Outcome == Covered {
+	case l.Ending == Detached && l.Outcome == Covered && !l.Removed():
 		return " [detached]"
 	}
 	return ""
 }
+
+// Stopped reports whether the container is a service that ended as compose ends one, by SIGTERM or after it by SIGKILL, with nothing amiss.
+func (l Line) Stopped() bool {
+	return l.Service != "" && l.Ending == Exited && (l.ExitCode == 128+9 || l.ExitCode == 128+15) && l.Outcome != Failed
+}
+
+// Removed reports whether a container that was left running had ended and was gone when the session ended. How it ended is not known.
+func (l Line) Removed() bool { return l.Ending == Detached && !l.Ended.IsZero() }
 
 func outcome(outcome Outcome, files, lines int, why string) string {
 	if outcome == Covered {

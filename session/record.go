@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/covify/covify/runner/rcfile"
 	"github.com/google/renameio/v2"
 )
 
@@ -119,6 +121,24 @@ func (m *Member) NewEntry(image string) (*Entry, error) {
 	}
 	e := &Entry{Record: Record{Image: image, Started: time.Now(), Ending: Running, DataDir: dir}, path: dir + ".json"}
 	return e, errors.Join(os.Chmod(dir, 0o777), e.Write()) // every UID's process in the container writes there
+}
+
+// Settings are the project's settings for the container of the record, whose name is known by now: it measures what all of the session
+// measure, and where that is wanted each line knows the container.
+func (m *Member) Settings(project *rcfile.Config, record Record) *rcfile.Config {
+	settings := project.WithBranch(m.Branch)
+	if m.Contexts {
+		settings = settings.WithContext(record.label())
+	}
+	return settings
+}
+
+// label is what a person calls the container: by its service, its name, or else its image.
+func (r Record) label() string {
+	if name := cmp.Or(r.Service, r.Name); name != "" {
+		return name + " (" + r.Image + ")"
+	}
+	return r.Image
 }
 
 // Write puts the record down, as far as it is known.

@@ -44,6 +44,7 @@ type Options struct {
 	Branch  bool // what is measured where Config does not say
 	// SaveTimeout is how long the processes of a container are waited for that are to save.
 	SaveTimeout time.Duration
+	Contexts    bool   // each line knows who ran it
 	Own         string // where the project's own coverage commands put their data: its data_file
 	StartUp     []byte // the start-up module, as in variants
 	// Coverage is argv of a command that, with an interpreter's version and the suffix of its extension modules after it, prints a
@@ -62,6 +63,7 @@ type About struct {
 	Branch  bool      `json:"branch"`
 
 	SaveTimeout time.Duration `json:"save_timeout,omitempty"`
+	Contexts    bool          `json:"contexts,omitempty"`
 }
 
 // Session is one that this process runs.
@@ -137,7 +139,8 @@ func Open(opts Options) (*Session, error) {
 		return nil, &FolderError{base, err}
 	}
 	s := &Session{lock: held, own: opts.Own, About: About{Root: opts.Root, PID: os.Getpid(), Started: time.Now(),
-		Command: opts.Command, RCFile: opts.RCFile, SaveTimeout: opts.SaveTimeout, Branch: opts.Branch}}
+		Command: opts.Command, RCFile: opts.RCFile, SaveTimeout: opts.SaveTimeout, Contexts: opts.Contexts,
+		Branch: opts.Branch}}
 	if err := s.make(base, opts); err != nil {
 		return nil, errors.Join(&FolderError{base, err}, held.release())
 	}
@@ -176,8 +179,12 @@ func (s *Session) make(base string, opts Options) error {
 	if err := s.writeAbout(); err != nil {
 		return err
 	}
+	settings := opts.Config.WithBranch(opts.Branch)
+	if opts.Contexts {
+		settings = settings.WithTests()
+	}
 	for name, coverage := range map[string]string{configName: "", oldConfigName: "5.0"} {
-		config := opts.Config.WithBranch(opts.Branch).ForHost(rcfile.Host{Root: opts.Root, Coverage: coverage,
+		config := settings.ForHost(rcfile.Host{Root: opts.Root, Coverage: coverage,
 			DataFile: filepath.Join(s.Dir, hostName, ".coverage"), Omit: []string{filepath.Join(s.Dir, pythonName, "*")}})
 		if err := os.WriteFile(filepath.Join(s.Dir, name), config.INI(), 0o644); err != nil {
 			return err
@@ -191,6 +198,9 @@ func (s *Session) make(base string, opts Options) error {
 func (s *Session) writePython(opts Options) error {
 	dir := filepath.Join(s.Dir, pythonName)
 	files := map[string][]byte{"_covify.py": opts.StartUp, "command": []byte(strings.Join(opts.Coverage, "\x00"))}
+	if opts.Contexts {
+		files["contexts"] = nil
+	}
 	names, err := fs.Glob(python, "python/*.py")
 	if err != nil {
 		return err

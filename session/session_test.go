@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/covify/covify/covdata"
 	"github.com/covify/covify/runner/rcfile"
@@ -161,6 +162,54 @@ shell: not Python: its command is a shell's`
 		"shell": true, "nobody": true} {
 		if got := ledger.Silent([]string{name}); (len(got) > 0) != silent {
 			t.Errorf("--require %s: %q", name, got)
+		}
+	}
+}
+
+func TestEnds(t *testing.T) {
+	for _, c := range []struct {
+		line       Line
+		word, page string
+	}{
+		{Line{Record: Record{Service: "web", Ending: Exited, ExitCode: 143}, Outcome: Covered}, "", "stopped"},
+		{Line{Record: Record{Service: "cache", Ending: Exited, ExitCode: 137}, Outcome: NotPython}, "", "stopped"},
+		{Line{Record: Record{Service: "web", Ending: Exited, ExitCode: 137}, Outcome: Failed}, " [exit code 137]", "exited with 137"},
+		{Line{Record: Record{Service: "web", Ending: Exited, ExitCode: 1}, Outcome: Covered}, " [exit code 1]", "exited with 1"},
+		{Line{Record: Record{Ending: Exited, ExitCode: 143}, Outcome: Covered}, " [exit code 143]", "exited with 143"},
+		{Line{Record: Record{Ending: Exited}, Outcome: Covered}, "", "exited with 0"},
+		{Line{Record: Record{Ending: Detached, Runs: true}, Outcome: Covered}, " [runs on]", "runs on"},
+		{Line{Record: Record{Ending: Detached}, Outcome: Covered}, " [detached]", "detached"},
+		{Line{Record: Record{Service: "web", Ending: Detached, Ended: time.Now()}, Outcome: Covered}, "", "removed"},
+		{Line{Record: Record{Ending: NotStarted}, Outcome: NotPython}, "", "not started"},
+	} {
+		if got := c.line.ending(); got != c.word {
+			t.Errorf("%+v: got %q, want %q", c.line, got, c.word)
+		}
+		if got := c.line.End(); got != c.page {
+			t.Errorf("%+v: the page has %q, want %q", c.line, got, c.page)
+		}
+	}
+}
+
+func TestPage(t *testing.T) {
+	digest := "sha256:0d86c186fa0b1aea05cb65faa4d1c2cd19efa885b2428d61051d56c59d4a5db9"
+	ledger := Ledger{Command: []string{"pytest", "-k", "a<b"}, Host: HostLine{Outcome: Covered, Files: 10, Lines: 136}, Containers: []Line{
+		{Record: Record{Image: "shop/catalog:latest", Service: "catalog", Digest: digest, Ending: Exited, ExitCode: 143}, Outcome: Covered, Files: 2, Lines: 27},
+		{Record: Record{Image: "shop/prices:latest", Service: "prices", Ending: Exited, ExitCode: 143}, Outcome: NotPython, Why: "no Python found in the image"},
+		{Record: Record{Image: "shop/batch:latest", Name: "batch", Digest: digest, Ending: Exited, ExitCode: 3}, Outcome: Failed, Why: "it left no data"},
+	}}
+	path := filepath.Join(t.TempDir(), "ledger.html")
+	if err := ledger.WritePage(path); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`<code>pytest -k a&lt;b</code>`, `<code title="` + digest + `">0d86c186fa0b</code>`, `<td class="e">stopped</td>`, `<td class="e">exited with 3</td>`,
+		`<td>no Python found in the image</td>`, `<a href="index.html">`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %s in:\n%s", want, text)
 		}
 	}
 }

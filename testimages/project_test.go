@@ -2,6 +2,7 @@ package testimages
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -254,6 +255,31 @@ func TestEngineProject(t *testing.T) {
 	for _, page := range []string{"index.html", "ledger.html", "ledger.json"} {
 		if _, err := os.Stat(filepath.Join(s.dir, "pages", page)); err != nil {
 			t.Error(err)
+		}
+	}
+	s.contexts(t, want)
+}
+
+// contexts runs the tests once more: the same lines, each of which knows the container, service, process or test that ran it.
+func (s *shop) contexts(t *testing.T, want measured) {
+	t.Helper()
+	output(t, s.dir, s.env(), covifyBin, "test", "--contexts", "--html=marked", "--", "pytest", "-q")
+	compare(t, want, combined(t, filepath.Join(sessionFolder(t, s.dir), "coverage")))
+	for page, names := range map[string][]string{
+		"*_main_py.html":     {"catalog (shop/catalog:latest)", "shop/catalog:latest", "orders (shop/orders:latest)", "shop/nightly:latest"},
+		"*___main___py.html": {"host shop"},
+		"*_client_py.html":   {"host pytest|test_catalog.test_"},
+	} {
+		pages, err := filepath.Glob(filepath.Join(s.dir, "marked", page))
+		var text []byte
+		for _, page := range pages {
+			more, readErr := os.ReadFile(page)
+			text, err = append(text, more...), errors.Join(err, readErr)
+		}
+		for _, name := range names {
+			if err != nil || !strings.Contains(string(text), `"`+name) {
+				t.Errorf("%s: no context %q, %v", page, name, err)
+			}
 		}
 	}
 }

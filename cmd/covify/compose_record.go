@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -15,10 +16,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/covify/covify/plan"
 	"github.com/covify/covify/runner"
 	"github.com/covify/covify/session"
-	"github.com/covify/covify/wheel"
 )
 
 // projectContainer is one of a project's, as compose ps knows it.
@@ -121,7 +120,7 @@ func (s *service) describe() {
 	s.entry.Image, s.entry.Reason, s.entry.NotPython = s.image, "", false
 	if s.job == nil {
 		s.entry.DataDir = ""
-		s.entry.Reason, s.entry.NotPython = s.why.Error(), notPython(s.why)
+		s.entry.Reason, s.entry.NotPython = whyUnmeasured(s.why)
 		return
 	}
 	s.entry.Variant, s.entry.Digest, s.entry.DataDir = s.job.Variant, s.job.Digest(), s.job.DataDir
@@ -271,7 +270,8 @@ func (p *composer) change(ctx context.Context) error {
 	if err := p.keepStdin(); err != nil {
 		return err
 	}
-	running := p.running(p.containers(ctx))
+	before := p.containers(ctx)
+	running := p.running(before)
 	p.save(ctx, running)
 	codes := p.awaitCodes(running)
 	defer codes.stop()
@@ -279,7 +279,7 @@ func (p *composer) change(ctx context.Context) error {
 	if p.member == nil {
 		return failed
 	}
-	return errors.Join(failed, p.ended(p.containers(context.WithoutCancel(ctx)), running, codes))
+	return errors.Join(failed, p.ended(before, p.containers(context.WithoutCancel(ctx)), running, codes))
 }
 
 // running are those containers that run and are of a service that the command names, if it names any.
@@ -355,11 +355,18 @@ func (x exitCodes) of(id string) (code int, known bool) {
 }
 
 // ended notes how those of the session's containers ended that do not run any more, and which run again.
-func (p *composer) ended(after containers, running containers, codes exitCodes) error {
+func (p *composer) ended(before, after, running containers, codes exitCodes) error {
+	known := containers{}
+	for id, c := range before {
+		if !c.running() {
+			known[id] = c // it had ended by itself; it may be removed now
+		}
+	}
+	maps.Copy(known, after)
 	entries, err := p.member.Entries()
 	for _, e := range entries {
 		_, was := running[e.Container]
-		c, there := after[e.Container]
+		c, there := known[e.Container]
 		if e.Container == "" || (!was && !there) || c.running() == (e.Ending == session.Detached) {
 			continue
 		}
@@ -373,9 +380,4 @@ func (p *composer) ended(after containers, running containers, codes exitCodes) 
 		err = errors.Join(err, e.Write())
 	}
 	return err
-}
-
-func notPython(err error) bool {
-	nothing, noFit := new(plan.NothingError), new(wheel.NoFitError)
-	return errors.As(err, &nothing) && !errors.As(err, &noFit)
 }

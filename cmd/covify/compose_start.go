@@ -69,7 +69,7 @@ func (p *composer) runStarted(ctx context.Context, words []string, services []*s
 		return p.summarize(services, after, began, failed)
 	}
 	failed = p.started(services, before, after, failed)
-	return errors.Join(failed, p.ended(after, running, codes))
+	return errors.Join(failed, p.ended(before, after, running, codes))
 }
 
 func dataDirs(services []*service) map[string]string {
@@ -160,14 +160,11 @@ func (p *composer) options() (runner.Options, error) {
 		place.Dir, place.RCFile = p.member.Root, cmp.Or(p.line.RCFile, p.member.RCFile)
 	}
 	config, err := rcfile.Find(place)
-	if err == nil && p.member != nil {
-		config = config.WithBranch(p.member.Branch)
-	}
 	opts.Config = config
 	return opts, err
 }
 
-// variants makes variants of images, of one that several services share once. Of those that were there nothing is said.
+// variants makes variants of images, of one that several services share once.
 func (p *composer) variants() runner.Covifier {
 	type outcome struct {
 		variant string
@@ -185,9 +182,7 @@ func (p *composer) variants() runner.Covifier {
 		said.Reset()
 		done.variant, done.err = covify(ctx, image, platform)
 		known[key] = done
-		if text := said.String(); !strings.HasSuffix(text, unchanged+"\n") {
-			fmt.Fprint(p.err, strings.ReplaceAll(text, "covify: ", "covify: "+image+": "))
-		}
+		fmt.Fprint(p.err, strings.ReplaceAll(said.String(), "covify: ", "covify: "+image+": "))
 		return done.variant, done.err
 	}
 }
@@ -196,7 +191,7 @@ func (p *composer) prepare(ctx context.Context, s *service, facts compose.Servic
 	inv := p.invocation(s, facts)
 	opts.DataDir = filepath.Join(cmp.Or(p.line.DataDir, runner.DefaultDataDir), s.name)
 	if s.entry != nil {
-		opts.DataDir = s.entry.DataDir
+		opts.DataDir, opts.Config = s.entry.DataDir, p.member.Settings(opts.Config, s.entry.Record)
 	} else if err := p.makeDataDir(); err != nil {
 		return err
 	}

@@ -200,7 +200,7 @@ func (f *doctorFlags) checkout(c *cobra.Command, root string) (examined, error) 
 		rcfile = os.Getenv("COVERAGE_RCFILE")
 	}
 	m := doctor.Machine{Root: root, Host: thisHost(), Lookup: os.LookupEnv, RCFile: rcfile, Engine: f.engine, Python: f.python(c),
-		Hooks: hooks, Targets: defaultPython()}
+		Contents: imageContents(), Hooks: hooks, Targets: defaultPython()}
 	return examined{Kind: "checkout", Name: root, Checks: m.Checks(c.Context()), after: name}, nil
 }
 
@@ -225,7 +225,7 @@ func (f *doctorFlags) directory(c *cobra.Command, name string) (examined, error)
 	if err != nil {
 		return examined{}, err
 	}
-	data := doctor.Data{Dirs: []string{dir}, Root: root, Config: f.rcfile, Python: f.python(c)}
+	data := doctor.Data{Dirs: []string{dir}, Root: root, Config: f.rcfile, Python: f.python(c), Contents: imageContents()}
 	return examined{Kind: "directory", Name: dir, Checks: data.Checks(c.Context()), after: name}, nil
 }
 
@@ -240,9 +240,10 @@ func (f *doctorFlags) container(c *cobra.Command, engine runner.Engine, containe
 	if err != nil {
 		return examined{}, err
 	}
-	patient := doctor.Container{Inspection: container, Engine: engine, Root: root, Python: f.python(c), Image: func(ctx context.Context) ([]doctor.Check, error) {
+	patient := doctor.Container{Inspection: container, Engine: engine, Root: root, Python: f.python(c), Contents: imageContents()}
+	patient.Image = func(ctx context.Context) ([]doctor.Check, error) {
 		return f.imageChecks(ctx, c.ErrOrStderr(), "docker-daemon:"+container.Config.Image)
-	}}
+	}
 	return examined{Kind: "container", Name: container.Name, Checks: patient.Checks(c.Context()), after: container.Name}, nil
 }
 

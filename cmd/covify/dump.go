@@ -77,7 +77,7 @@ func (f *dumpFlags) run(c *cobra.Command, args []string) error {
 	}
 	all := f.dump(c, engine, names)
 	for _, d := range all {
-		d.say(c.ErrOrStderr(), len(args) > 0)
+		d.say(c.ErrOrStderr(), f.output, len(args) > 0)
 	}
 	if f.json {
 		e := json.NewEncoder(c.OutOrStdout())
@@ -136,7 +136,7 @@ func (d *dumped) saved() int {
 	return n
 }
 
-func (d *dumped) say(w io.Writer, named bool) {
+func (d *dumped) say(w io.Writer, output string, named bool) {
 	for _, p := range d.Processes {
 		if p.Error != "" {
 			fmt.Fprintf(w, "covify: %s: process %d (%s): %s\n", d.Container, p.PID, p.Command, p.Error)
@@ -148,7 +148,7 @@ func (d *dumped) say(w io.Writer, named bool) {
 	place := ""
 	switch {
 	case len(d.Files) > 0:
-		place = fmt.Sprintf(", %d data files brought here", len(d.Files))
+		place = fmt.Sprintf(", %s in %s", plural(len(d.Files), "data file", "data files"), shortened(output))
 	case d.DataDir != "":
 		place = "; the data are in " + shortened(d.DataDir)
 	default:

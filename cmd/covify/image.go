@@ -60,7 +60,7 @@ docker-archive:FILE. A bare name is the local engine's image if it has it, else 
   covify run --rm app:1.0 && covify report        # the coverage of one run`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return usageError{errorf("one IMAGE at a time, not %d\nSee 'covify --help'.", len(args))}
+				return wrongUse(c, errorf("one IMAGE at a time, not %d", len(args)), args)
 			}
 			return nil
 		},
@@ -217,9 +217,6 @@ func resultRef(r *imagepatch.Result) string {
 	return r.Target.String()
 }
 
-// unchanged is said of a variant that was there.
-const unchanged = "is that already"
-
 // describe says in words what was found and done.
 func describe(w io.Writer, r *imagepatch.Result) {
 	for _, p := range r.Platforms {
@@ -246,7 +243,7 @@ func describe(w io.Writer, r *imagepatch.Result) {
 		fmt.Fprintf(w, "covify: dropped %s\n", d)
 	}
 	if r.Unchanged {
-		fmt.Fprintf(w, "covify: %s %s\n", r.Target, unchanged)
+		fmt.Fprintf(w, "covify: %s is that already\n", r.Target)
 	}
 }
 

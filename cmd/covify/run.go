@@ -140,9 +140,9 @@ func summarize(stderr io.Writer, job *runner.Job, result runner.Result) error {
 	case result.NoData != nil:
 		return codeError{result.NoData, result.ExitCode}
 	case result.Detached:
-		fmt.Fprintf(stderr, "covify: data come to %s when the container ends\n", job.DataDir)
+		fmt.Fprintf(stderr, "covify: data come to %s when the container ends\n", shortened(job.DataDir))
 	case len(result.DataFiles) > 0:
-		fmt.Fprintf(stderr, "covify: %d data files in %s; covify report shows them\n", len(result.DataFiles), job.DataDir)
+		fmt.Fprintf(stderr, "covify: %s in %s; covify report shows them\n", plural(len(result.DataFiles), "data file", "data files"), shortened(job.DataDir))
 	}
 	if result.ExitCode != 0 {
 		return codeError{errors.New(""), result.ExitCode}
@@ -195,7 +195,8 @@ func pullArgs(image, platform string) []string {
 	return []string{"pull", "--platform", platform, image}
 }
 
-// covifyInto makes a variant as covify IMAGE -t does, with the engine that runs it.
+// covifyInto makes a variant as covify IMAGE -t does, with the engine that runs it. Of one that is there already it says nothing, and
+// nothing of what an index held besides: that is not what runs.
 func covifyInto(ctx context.Context, stderr io.Writer, engine runner.Engine, image string, dst imagepatch.Ref, platform string) error {
 	f := imageFlags{platform: platform, dataDir: plan.DataDir, access: accessFlags{tlsVerify: true}}
 	src, opts, err := f.resolve(ctx, stderr, image)
@@ -207,6 +208,10 @@ func covifyInto(ctx context.Context, stderr io.Writer, engine runner.Engine, ima
 	if err != nil {
 		return err
 	}
+	if result.Unchanged {
+		return nil
+	}
+	result.Dropped = nil
 	describe(stderr, result)
 	return nil
 }

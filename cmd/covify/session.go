@@ -97,7 +97,7 @@ func (r *container) options(member *session.Member, opts *runner.Options) error 
 		return err
 	}
 	r.entry.Engine = opts.Engine.Name
-	opts.DataDir, opts.Config, opts.SaveTimeout = r.entry.DataDir, config.WithBranch(member.Branch), member.SaveTimeout
+	opts.DataDir, opts.Config, opts.SaveTimeout = r.entry.DataDir, member.Settings(config, r.entry.Record), member.SaveTimeout
 	return nil
 }
 
@@ -140,11 +140,18 @@ func (r *container) failed(err error) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	nothing := new(plan.NothingError)
-	noFit := new(wheel.NoFitError)
-	r.entry.NotPython = errors.As(err, &nothing) && !errors.As(err, &noFit)
-	r.entry.Ending, r.entry.Ended, r.entry.Reason = session.NotStarted, time.Now(), err.Error()
+	r.entry.Ending, r.entry.Ended = session.NotStarted, time.Now()
+	r.entry.Reason, r.entry.NotPython = whyUnmeasured(err)
 	return errors.Join(err, r.entry.Write())
+}
+
+// whyUnmeasured is the reason for the ledger's line, which names the image already, and whether it is that there is no Python.
+func whyUnmeasured(err error) (reason string, notPython bool) {
+	nothing, noFit := new(plan.NothingError), new(wheel.NoFitError)
+	if errors.As(err, &nothing) && !errors.As(err, &noFit) {
+		return nothing.Error(), true
+	}
+	return err.Error(), false
 }
 
 // ended notes how the container ended and what it left. The session judges that, so the exit code is the container's.

@@ -47,7 +47,10 @@ func settleOne(ctx context.Context, engine runner.Engine, e *session.Entry, time
 	c, err := engine.Container(ctx, cmp.Or(e.Container, e.Name))
 	switch {
 	case errors.Is(err, runner.ErrNotThere):
-		return // it has ended and was removed: the data tell
+		if e.Ending == session.Detached {
+			e.Ended = time.Now() // and was removed: the data tell
+		}
+		return
 	case err != nil:
 		e.Notes = append(e.Notes, err.Error())
 		return

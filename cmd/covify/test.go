@@ -37,7 +37,7 @@ The exit code is the command's. Where that is 0: 2 if the total is below --fail-
 was measured or something that --require names was not. A command that is not there ends with 127.`
 
 // ownPlace, as the value of a report flag, is where the project's settings put that report.
-const ownPlace = "default"
+const ownPlace = "(settings)"
 
 type testFlags struct {
 	html, xml, json, lcov string
@@ -46,6 +46,7 @@ type testFlags struct {
 	require               []string
 	maps                  []string
 	rcfile                string
+	contexts              bool
 	saveTimeout           time.Duration
 	python                pythonFlags
 }
@@ -78,6 +79,7 @@ func newTestCmd() *cobra.Command {
 	flags.Float64Var(&f.failUnder, "fail-under", 0, "exit with 2 if the total is below this percentage")
 	flags.StringSliceVar(&f.require, "require", nil, "`NAMES` of containers, images or compose services, or host, that must be covered")
 	flags.StringArrayVar(&f.maps, "map", nil, "`FROM=TO`: the container's directory FROM is the checkout's TO; may be repeated")
+	flags.BoolVar(&f.contexts, "contexts", false, "have each line know which container, service, process or test ran it; HTML and JSON show it")
 	flags.StringVar(&f.rcfile, "rcfile", "", "coverage's config file (default: the project's own)")
 	flags.DurationVar(&f.saveTimeout, "save-timeout", runner.SaveTimeout, "how long the processes of a container may take to save before it is stopped")
 	f.python.add(c)
@@ -190,7 +192,7 @@ func (f *testFlags) open(args []string) (*session.Session, error) {
 		return nil, errorf("finding covify's own program: %w", err)
 	}
 	return session.Open(session.Options{
-		Root: root, Command: args, RCFile: named, Config: config, SaveTimeout: f.saveTimeout, Branch: wantsBranch(root, args),
+		Root: root, Command: args, RCFile: named, Config: config, SaveTimeout: f.saveTimeout, Contexts: f.contexts, Branch: wantsBranch(root, args),
 		Own: ownDataFile(root, config), StartUp: plan.Startup(), Coverage: []string{self, "session-coverage"},
 	})
 }
@@ -351,6 +353,7 @@ func nothing(s *session.Session, none *covdata.NoDataError) []error {
 }
 
 func (f *testFlags) write(ctx context.Context, c *cobra.Command, python covdata.Python, format covdata.Format, place string, opts covdata.ReportOptions) error {
+	opts.ShowContexts = f.contexts && (format == covdata.HTML || format == covdata.JSON)
 	if opts.Output = place; place == ownPlace {
 		opts.Output = ""
 	}
@@ -362,10 +365,12 @@ func (f *testFlags) write(ctx context.Context, c *cobra.Command, python covdata.
 		return errorf("%s report: %w", format, err)
 	}
 	if made.Output != "-" {
-		fmt.Fprintf(c.ErrOrStderr(), "covify: wrote %s\n", shortened(made.Output))
-	}
-	if format == covdata.HTML {
-		f.html = filepath.Dir(made.Output)
+		words := shortened(made.Output)
+		if format == covdata.HTML {
+			f.html = filepath.Dir(made.Output)
+			words += ", with the ledger in ledger.html"
+		}
+		fmt.Fprintf(c.ErrOrStderr(), "covify: wrote %s\n", words)
 	}
 	return nil
 }

@@ -30,9 +30,62 @@ def start():
             _Keeper.keep.__code__ = _covify._unmeasured(_Keeper.keep.__code__)
         _Keeper(coverage.Coverage)
         _leave_out_hook()
+        if os.path.exists(os.path.join(_HERE, "contexts")):
+            _mark_lines(coverage)
     except Exception as error:
         with _variable("COVERAGE_FILE", os.path.join(_HOST, ".coverage")):
             _covify._say("%s: %s" % (type(error).__name__, error))
+
+
+def _mark_lines(coverage):
+    """Have each line know which process ran it, whoever measures in this one."""
+    kind = coverage.Coverage
+    original, mark, who = kind.start, _mark, "host " + _program()
+
+    def start(measured):
+        original(measured)
+        mark(measured, who)
+
+    if sys.version_info >= (3, 8):
+        _mark.__code__ = _covify._unmeasured(_mark.__code__)
+        start.__code__ = _covify._unmeasured(start.__code__)
+    kind.start = start
+    started = getattr(coverage.process_startup, "coverage", None)
+    if started is not None:
+        mark(started, who)
+
+
+def _mark(measured, who):
+    """Set coverage's static context: the user's own, and who runs the lines."""
+    try:
+        if measured.config.context:
+            who = measured.config.context + " " + who
+        measured._collector.use_data(measured._data, who)
+    except Exception:
+        pass  # A coverage that does it in another way: its lines go unmarked.
+
+
+def _program():
+    """What this process runs, as its user calls it: a script's path in the project, a module, or "python -c"."""
+    words = iter(_covify._argv()[1:])
+    for word in words:
+        if word == "-" or not word.startswith("-"):
+            return _script(word)
+        letters = "" if word.startswith("--") else word[1:]
+        for at, letter in enumerate(letters):
+            if letter in "cmWX":
+                value = letters[at + 1 :] or next(words, "")
+                if letter in "cm":
+                    return value if letter == "m" else "python -c"
+                break
+    return "python"
+
+
+def _script(word):
+    path, root = os.path.abspath(word), os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(_HERE))))
+    if path.startswith(root + os.sep) and os.sep + "bin" + os.sep not in path:
+        return path[len(root) + 1 :]
+    return os.path.basename(path)
 
 
 def _leave_out_hook():
