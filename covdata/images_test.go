@@ -149,6 +149,16 @@ var imageCases = []imageCase{{
 	images: map[string]files{"shop": {"/usr/lib/python3.13/site-packages/shop/cart.py": code("cart"), "/usr/lib/python3.13/site-packages/shop/cli.py": code("cli"),
 		"/usr/lib/python3.13/site-packages/rich/cli.py": code("rich")}},
 	want: ".covify/sources/shop/usr/lib/python3.13/site-packages/rich/cli.py src/shop/cart.py src/shop/cli.py",
+}, {
+	name:     "what the interpreter of the image starts with is not the user's, unless the checkout has it",
+	checkout: files{"src/main.py": code("main"), "docker/sitecustomize.py": code("ours", "is", "this")},
+	images: map[string]files{"debian": {"/app/main.py": code("main"), "/etc/python3.11/sitecustomize.py": code("apport"),
+		"/usr/lib/python3.11/usercustomize.py": code("system"), "/venv/lib/python3.11/site-packages/sitecustomize.py": code("theirs"),
+		"/app/sitecustomize.py": code("made")},
+		"ours": {"/usr/local/lib/python3.13/site-packages/sitecustomize.py": code("ours", "is", "this")}},
+	want:     ".covify/sources/debian/app/sitecustomize.py docker/sitecustomize.py src/main.py",
+	unmapped: "/etc/python3.11/sitecustomize.py /usr/lib/python3.11/usercustomize.py /venv/lib/python3.11/site-packages/sitecustomize.py",
+	said:     []string{"1 file from the image debian"},
 }}
 
 func TestImages(t *testing.T) {

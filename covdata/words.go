@@ -24,7 +24,7 @@ func (s *Summary) Words(root string) []string {
 		}
 	}
 	for _, stale := range s.Stale {
-		words = append(words, stale.words())
+		words = append(words, stale.Words())
 	}
 	if s.WithoutBranches > 0 {
 		words = append(words, fmt.Sprintf("%s measured branches and others did not: reported without; [run] branch = true in the settings has all measure them",
@@ -74,7 +74,8 @@ func (s *Summary) outcome(root string) string {
 // named is how many stale files are named.
 const named = 3
 
-func (s Stale) words() string {
+// Words says which files an image has otherwise, and what to do.
+func (s Stale) Words() string {
 	files, verb, rest := count(len(s.Files), "file"), "differ", ""
 	if len(s.Files) == 1 {
 		verb = "differs"

@@ -25,6 +25,8 @@ type Container struct {
 	Image  func(context.Context) ([]Check, error) // the checks of its image
 	Root   string                                 // the checkout
 	Python func(context.Context) (covdata.Python, error)
+	// Contents asks for files of images, as Data's.
+	Contents covdata.Contents
 }
 
 //go:embed probe.py
@@ -352,7 +354,7 @@ func (c Container) mapped(ctx context.Context) []Check {
 	if dir == "" || len(look([]string{dir}).data) == 0 {
 		return nil
 	}
-	d := Data{Dirs: []string{dir}, Root: c.Root, Python: c.Python}
+	d := Data{Dirs: []string{dir}, Root: c.Root, Python: c.Python, Contents: c.Contents}
 	return d.combined(ctx, look([]string{dir}))
 }
 
@@ -362,7 +364,7 @@ func (c Container) arrived(ctx context.Context) []Check {
 	if dir == "" {
 		return []Check{skipped("data", "not on this machine").mend("%s", c.copyOut())}
 	}
-	return Data{Dirs: []string{dir}, Root: c.Root, Python: c.Python}.Checks(ctx)
+	return Data{Dirs: []string{dir}, Root: c.Root, Python: c.Python, Contents: c.Contents}.Checks(ctx)
 }
 
 // Find returns the container of a name, nil if the engine has none.

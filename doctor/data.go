@@ -22,6 +22,8 @@ type Data struct {
 	Root   string
 	Config string // coverage's config file; "" for the project's own
 	Python func(context.Context) (covdata.Python, error)
+	// Contents asks for files of the images that left the data, as reports do; nil asks for none.
+	Contents covdata.Contents
 }
 
 // found is what lies in folders of data.
@@ -85,8 +87,8 @@ func (f *found) add(path string, entry fs.DirEntry) {
 	switch {
 	case err != nil || !info.Mode().IsRegular():
 	case strings.HasPrefix(name, "covify-note-"):
-		if text, err := os.ReadFile(path); err == nil {
-			f.notes = append(f.notes, strings.TrimPrefix(strings.TrimSpace(string(text)), "covify: "))
+		if line, err := runner.ReadNote(path); err == nil {
+			f.notes = append(f.notes, line)
 		}
 	case name != ".coverage" && !strings.HasPrefix(name, ".coverage."):
 	case strings.HasSuffix(name, "-journal"):
@@ -137,7 +139,7 @@ func (d Data) combined(ctx context.Context, f found) []Check {
 	}
 	defer os.RemoveAll(temp)
 	summary, err := covdata.Combine(ctx, python, covdata.CombineOptions{Root: d.Root, Config: d.Config, Inputs: d.Dirs,
-		Output: filepath.Join(temp, "coverage"), Session: true})
+		Output: filepath.Join(temp, "coverage"), Session: true, Contents: d.Contents})
 	if none := new(covdata.NoDataError); errors.As(err, &none) {
 		return unusable(none.LeftOut)
 	}
@@ -145,6 +147,9 @@ func (d Data) combined(ctx context.Context, f found) []Check {
 		return []Check{problem("data", "the data cannot be combined: %v", err).mend("covify combine")}
 	}
 	checks := []Check{d.paths(summary)}
+	for _, stale := range summary.Stale {
+		checks = append(checks, warning("image", "%s", stale.Words()))
+	}
 	for _, left := range summary.LeftOut {
 		checks = append(checks, leftOut(left))
 	}
@@ -197,19 +202,28 @@ func (d Data) paths(s *covdata.Summary) Check {
 		}
 		return ok(name, "%s", said)
 	}
-	first := s.Unmapped[0]
+	first := s.Unmapped[max(0, slices.IndexFunc(s.Unmapped, hasOneNear))]
 	seen := fmt.Sprintf("%s not in %s: %s", are(len(s.Unmapped), "measured file"), d.Root, first.Path)
-	from, to := path.Dir(first.Path), "."
 	if len(first.Nearest) > 0 {
 		seen += " (nearest: " + strings.Join(first.Nearest, ", ") + ")"
-		from, to = common(first.Path, first.Nearest[0])
+	}
+	for _, refused := range s.Refused {
+		seen += fmt.Sprintf("; image %s could not be asked what its files hold: %s", refused.Image, refused.Reason)
 	}
 	c := warning(name, "%s", seen)
 	if s.Files == 0 {
 		c.Outcome = Problem
 	}
+	if !hasOneNear(first) {
+		c.Seen += "; covify combine --map " + path.Dir(first.Path) + "=DIR says which directory of the checkout it is"
+		return c
+	}
+	from, to := common(first.Path, first.Nearest[0])
 	return c.mend("covify combine --map %s", runner.ShellLine([]string{from + "=" + to}))
 }
+
+// hasOneNear tells that there is no doubt which file of the checkout a measured one could be.
+func hasOneNear(u covdata.Unmapped) bool { return len(u.Nearest) == 1 && !u.Ambiguous }
 
 func are(n int, noun string) string {
 	if n == 1 {

@@ -21,14 +21,16 @@ import (
 
 // Machine is this machine, and a checkout on it.
 type Machine struct {
-	Root    string // the checkout
-	Host    runner.Host
-	Lookup  rcfile.Lookup // of the environment
-	RCFile  string        // coverage's config file; "" for the project's own
-	Engine  string        // the engine's name; "" for the first that answers
-	Python  func(context.Context) (covdata.Python, error)
-	Hooks   hosthook.Options
-	Targets []hosthook.Target // interpreters of this machine that may have the hook
+	Root   string // the checkout
+	Host   runner.Host
+	Lookup rcfile.Lookup // of the environment
+	RCFile string        // coverage's config file; "" for the project's own
+	Engine string        // the engine's name; "" for the first that answers
+	Python func(context.Context) (covdata.Python, error)
+	// Contents asks for files of images, as Data's.
+	Contents covdata.Contents
+	Hooks    hosthook.Options
+	Targets  []hosthook.Target // interpreters of this machine that may have the hook
 }
 
 // Checks examines the machine and the checkout.
@@ -374,5 +376,5 @@ func (m Machine) data(ctx context.Context) []Check {
 	if len(dirs) == 0 {
 		return []Check{skipped("data", "none has come to %s yet: covify test -- CMD, or covify run IMAGE", filepath.Join(m.Root, ".covify"))}
 	}
-	return Data{Dirs: dirs, Root: m.Root, Config: m.RCFile, Python: m.Python}.Checks(ctx)
+	return Data{Dirs: dirs, Root: m.Root, Config: m.RCFile, Python: m.Python, Contents: m.Contents}.Checks(ctx)
 }

@@ -206,9 +206,35 @@ func brokenCases() []*probe {
 		{name: "unwritable data directory", args: app, uid: other(), check: says("is not writable", false),
 			setup: func(p *probe) error { return os.Chmod(p.data, 0o555) }},
 		{name: "no sqlite", args: app, python: "nosqlite", check: says("sqlite3", true)},
+		{name: "no room for the data", args: []string{"-c", full + "runpy.run_path('app.py', run_name='__main__')"}, check: oneLine("small none both\n", 3)},
+		{name: "no room for the data at a signal", args: []string{"-c", full + "os.kill(os.getpid(), signal.SIGTERM); input()"}, check: oneLine("", -1)},
+		{name: "no room for the data that the program saves", args: []string{"-c", full + "import coverage; coverage.Coverage.current().save()"},
+			check: func(t *testing.T, _ *rig, p *probe) {
+				if !strings.HasPrefix(p.stderr, "Traceback ") || !strings.Contains(p.stderr, "in save") || p.code != 1 {
+					t.Errorf("exit code %d, stderr %q", p.code, p.stderr)
+				}
+			}},
 		{name: "no payload", args: app, python: "gone", check: says("_covify", false)},
 		{name: "no payload and no stderr", args: []string{"-c", closed, "gone"}, off: true, python: "gone", check: deaf},
 		{name: "no config and no stderr", args: []string{"-c", closed, ""}, off: true, check: deaf},
+	}
+}
+
+// full begins a program for which every disk is full from then on.
+const full = `
+import os, resource, runpy, signal
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+`
+
+// oneLine says that the program ended as it would without covify, which said in one line that sqlite could not write.
+func oneLine(stdout string, code int) func(*testing.T, *rig, *probe) {
+	return func(t *testing.T, _ *rig, p *probe) {
+		if p.stdout != stdout || p.code != code {
+			t.Errorf("exit code %d, stdout %q", p.code, p.stdout)
+		}
+		if !strings.HasPrefix(p.stderr, "covify: no coverage") || strings.Count(p.stderr, "\n") != 1 || !strings.HasSuffix(p.stderr, "disk I/O error\n") {
+			t.Errorf("stderr %q", p.stderr)
+		}
 	}
 }
 

@@ -133,7 +133,8 @@ func look(dir string) (contents, error) {
 func (c contents) since(before contents) (data, notes []string) {
 	for name, state := range c {
 		switch old, had := before[name]; {
-		case had && old == state, state.size == 0: // nothing: a process was killed while it wrote
+		case had && old == state:
+		case state.size == 0 && isData(name): // nothing: a process was killed while it wrote
 		case isData(name):
 			data = append(data, name)
 		default:

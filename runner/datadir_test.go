@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -106,13 +107,18 @@ func TestLook(t *testing.T) {
 		write(name, "xy")
 	}
 	write(".coverage.killed", "")
+	write("covify-note-8", "")
 	after, err := look(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	data, notes := after.since(before)
-	if len(data) != 3 || len(notes) != 1 {
+	if len(data) != 3 || len(notes) != 2 {
 		t.Errorf("got %q, %q", data, notes)
+	}
+	want := []string{"a process could write neither its data nor why into " + dir + ": its disk is full", "xy"}
+	if lines := readNotes(dir, notes); !slices.Equal(lines, want) {
+		t.Errorf("notes %q, want %q", lines, want)
 	}
 }
 

@@ -66,13 +66,24 @@ func (j *Job) container(ctx context.Context, id string) containerState {
 func readNotes(dir string, names []string) []string {
 	var lines []string
 	for _, name := range names {
-		text, err := os.ReadFile(filepath.Join(dir, name))
-		if line := strings.TrimSpace(string(text)); err == nil && line != "" {
-			lines = append(lines, strings.TrimPrefix(line, "covify: "))
+		if line, err := ReadNote(filepath.Join(dir, name)); err == nil {
+			lines = append(lines, line)
 		}
 	}
 	slices.Sort(lines)
 	return slices.Compact(lines)
+}
+
+// ReadNote returns the line of a note of the hook. That a note is empty says something too.
+func ReadNote(file string) (line string, err error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	if line = strings.TrimSpace(string(text)); line == "" {
+		return fmt.Sprintf("a process could write neither its data nor why into %s: its disk is full", filepath.Dir(file)), nil
+	}
+	return strings.TrimPrefix(line, "covify: "), nil
 }
 
 func fromNotes(notes []string) string {

@@ -3,6 +3,7 @@ package testimages
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -54,6 +55,7 @@ func TestEngineImageSources(t *testing.T) {
 					t.Fatalf("%s: %q", image, said)
 				}
 			}
+			expectPaths(t, project, e)
 			report, said, code := runCommand(t, project, e.env(), covifyBin, "report", "-m")
 			if code != 0 {
 				t.Fatalf("covify report: exit code %d\n%s%s", code, report, said)
@@ -83,6 +85,8 @@ func TestEngineImageSources(t *testing.T) {
 				t.Errorf("covify combine without an engine: exit code %d\n%s", code, said)
 			}
 			wants(t, said, "two:1: 1 file of the image differs from the checkout: two/lib/main.py: rebuild it")
+			d, _ := doctor(t, project, e)
+			wants(t, strings.Join(d.of("warning"), "\n"), "two:1: 1 file of the image differs from the checkout: two/lib/main.py: rebuild it")
 
 			// Without an engine, and without what it said, likeness has to do.
 			if err := os.RemoveAll(filepath.Join(project, ".covify", "sources")); err != nil {
@@ -91,6 +95,18 @@ func TestEngineImageSources(t *testing.T) {
 			_, said, _ = runCommand(t, project, gone, covifyBin, "combine")
 			wants(t, said, "image one:1 could not be asked what its files hold: ", "not in the checkout: /app/main.py (could be one/src/main.py, two/lib/main.py)")
 		})
+	}
+}
+
+// expectPaths fails unless covify doctor, the first to ask the images, finds all measured files, as reports do.
+func expectPaths(t *testing.T, project string, e *engine) {
+	t.Helper()
+	d, _ := doctor(t, project, e)
+	if !slices.ContainsFunc(d.of("ok"), func(s string) bool { return strings.HasPrefix(s, "paths: 6 measured files found") }) {
+		t.Errorf("covify doctor says of paths: ok %q, warnings %q, problems %q", d.of("ok"), d.of("warning"), d.of("problem"))
+	}
+	if err := os.RemoveAll(filepath.Join(project, ".covify", "sources")); err != nil {
+		t.Fatal(err)
 	}
 }
 

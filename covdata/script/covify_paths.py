@@ -16,6 +16,8 @@ COMMON_NAMES = frozenset(["__init__.py", "__main__.py"])
 # Below these directories the whole rest of the path must match: a library's cli.py is not the checkout's cli.py.
 LIBRARY = re.compile(r"^(?:.*/)?(?:site-packages|dist-packages|lib(?:64)?/(?:python|pypy)\d(?:\.\d+)?)(?=/)")
 
+STARTUP = frozenset(["sitecustomize.py", "usercustomize.py"])  # what every interpreter imports if it is there
+
 MANY = 50  # a name with more equally near files than this is no evidence for any of them
 
 Rule = collections.namedtuple("Rule", "source target")  # two directories, as tuples of names
@@ -81,6 +83,12 @@ def library_depth(path):
     """How many leading names of `path` belong to the directory of libraries it lies in; None outside of one."""
     match = LIBRARY.match(path.replace("\\", "/"))
     return len(split(match.group(0))) if match else None
+
+
+def interpreters_own(path):
+    """True for what a system or interpreter runs before any program: Debian has one in /etc, which its standard library links to."""
+    *_, name = parts = split(path)
+    return name in STARTUP and (parts[0] == "etc" or library_depth(path) == len(parts) - 1)
 
 
 class Mapper:
@@ -187,7 +195,7 @@ class Mapper:
                 return decision
             if decision.rule in rules or contents.akin(path, decision.path):
                 return decision._replace(how="changed")
-        how = "image only" if path.endswith((".py", ".pyw")) else "unknown"
+        how = "image only" if path.endswith((".py", ".pyw")) and not interpreters_own(path) else "unknown"
         return Decision(path, how, None, decision.nearest)
 
     def _told(self, path):

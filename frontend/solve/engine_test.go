@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -280,16 +281,24 @@ func TestEngineImage(t *testing.T) {
 	})
 }
 
-// TestEngineImageAttested: what docker build leaves beside an image, an attestation, is dropped and said, and the variant is made.
+// TestEngineImageAttested: what docker build leaves beside an image, an attestation, is dropped and said, and the variant is made. covify
+// run does not speak of it, nor at all of a variant that is there.
 func TestEngineImageAttested(t *testing.T) {
 	d := findDocker(t, "docker29")
-	dir := project(t, "FROM "+d.load("slim")+"\nCOPY added.txt /added.txt\n")
+	dir := project(t, "FROM "+d.load("slim")+"\nCOPY <<EOF /once.py\nprint(1)\nEOF\n")
 	d.run("build", "-q", "--provenance=true", "-t", "solve-attested", dir)
 	_, stderr, code := covifyWith(t, d.env(), "solve-attested", "-t", "solve-attested:cov").run(t)
 	if code != 0 || !strings.Contains(stderr, "dropped attestation sha256:") {
 		t.Errorf("exit code %d\n%s", code, stderr)
 	}
 	d.isVariant("solve-attested:cov", "covify-test/slim")
+	for i, said := range []string{`^covify: /usr/local/lib/\S+: coverage \S+ for \S+\ncovify: 1 data file in .covify/data; covify report shows them\n$`,
+		`^covify: 1 data file in .covify/data; covify report shows them\n$`} {
+		_, stderr, code = covifyWith(t, d.env(), "run", "--rm", "--network=none", "solve-attested", "/once.py").run(t)
+		if code != 0 || !regexp.MustCompile(said).MatchString(stderr) {
+			t.Errorf("run %d: exit code %d, not %s:\n%s", i+1, code, said, stderr)
+		}
+	}
 }
 
 // TestEngineErrors: what is wrong with a Dockerfile is said as docker build says it.

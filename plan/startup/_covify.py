@@ -327,6 +327,10 @@ def _guard(measured, keep=None):
         saving.append(True)
         try:
             save()
+        except Exception as error:
+            if sys._getframe(1).f_code.co_name != "_atexit":
+                raise  # The program saves by itself.
+            _say("%s: %s" % (type(error).__name__, error))
         finally:
             saving.pop()
             if late and not saving:
@@ -358,7 +362,8 @@ def _guard(measured, keep=None):
 
 def _say(problem):
     """Write one line to stderr, and a note beside the data files for whoever looks for data that never came."""
-    line = "covify: no coverage of process %d (%s): %s" % (os.getpid(), " ".join(_argv()), problem.replace("\n", " "))
+    line = "covify: no coverage of process %d (%s): %s" % (os.getpid(), " ".join(_argv()), problem)
+    line = line.replace("\n", " ")
     try:
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
