@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/covify/covify/runner"
 )
 
 // stamp is a file at one moment.
@@ -92,8 +94,8 @@ func (s *Session) HostNotes() []string {
 	names, _ := filepath.Glob(filepath.Join(s.Dir, hostName, "covify-note-*"))
 	var lines []string
 	for _, name := range names {
-		if text, err := os.ReadFile(name); err == nil {
-			lines = append(lines, strings.TrimPrefix(strings.TrimSpace(string(text)), "covify: "))
+		if line, err := runner.ReadNote(name); err == nil {
+			lines = append(lines, line)
 		}
 	}
 	slices.Sort(lines)
