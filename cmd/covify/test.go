@@ -25,8 +25,8 @@ import (
 )
 
 const testHelp = `covify test runs a command and measures the Python processes below it, on this machine and in every container that it starts
-with covify run, as the project's own coverage settings say. Then it combines all data, prints one report, and says what became
-of each container.
+with covify run or covify compose, as the project's own coverage settings say. Then it combines all data, prints one report, and
+says what became of each container.
 
 No interpreter is touched: processes of this machine are measured through the environment (PYTHONPATH), with their own coverage
 or the one that covify brings. What pytest-cov, 'coverage run' and 'coverage combine' save below the command is part of the
