@@ -99,8 +99,9 @@ func TestParseFlags(t *testing.T) {
 	}
 }
 
-// TestOverride: what compose says of a project gives the override in testdata.
-func TestOverride(t *testing.T) {
+// shopProject is the project of testdata.
+func shopProject(t *testing.T) Project {
+	t.Helper()
 	text, err := os.ReadFile("testdata/config.json")
 	if err != nil {
 		t.Fatal(err)
@@ -109,6 +110,12 @@ func TestOverride(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return project
+}
+
+// TestOverride: what compose says of a project gives the override in testdata.
+func TestOverride(t *testing.T) {
+	project := shopProject(t)
 	measured := map[string]Measured{}
 	for name, service := range project.Services {
 		image := project.ImageName(name, false)
@@ -142,14 +149,7 @@ func TestOverride(t *testing.T) {
 }
 
 func TestInvocation(t *testing.T) {
-	text, err := os.ReadFile("testdata/config.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	project, err := ReadProject(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	project := shopProject(t)
 	web := project.Services["web"]
 	if name := project.ImageName("web", false); name != "shop-web" || !web.Built() {
 		t.Errorf("image %q", name)

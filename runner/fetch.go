@@ -5,12 +5,10 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 )
@@ -45,11 +43,10 @@ func (e Engine) Fetch(ctx context.Context, c Container, dir string, saved []Save
 			job.Aside = append(job.Aside, process.File)
 		}
 	}
-	text, err := json.Marshal(job)
+	command, err := e.script(ctx, c, pythons[0], fetching, job, "-u", "0")
 	if err != nil {
 		return fail(err)
 	}
-	command := exec.CommandContext(ctx, e.Path, "exec", "-u", "0", c.ID, pythons[0], "-E", "-s", "-S", "-c", fetching, string(text))
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	out, err := command.StdoutPipe()

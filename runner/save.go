@@ -35,6 +35,14 @@ type SavedProcess struct {
 	Error   string `json:"error,omitempty"` // why it did not save; "" if it did
 }
 
+// Failure says that the process did not save; "" if it did.
+func (p SavedProcess) Failure() string {
+	if p.Error == "" {
+		return ""
+	}
+	return fmt.Sprintf("process %d (%s) did not save: %s", p.PID, p.Command, p.Error)
+}
+
 // NotVariantError says that a container's image was not made by covify.
 type NotVariantError struct{ Container, Image string }
 
@@ -115,14 +123,23 @@ type savingAnswer struct {
 	Refused   []int          `json:"refused"`
 }
 
-// ask runs saving.py in a container with one of its image's interpreters: the hook does not run with -S.
-func (e Engine) ask(ctx context.Context, c Container, job savingJob, flags ...string) (savingAnswer, error) {
+// script is the command that runs a script in a container, with a job as its argument and one of the image's interpreters: the hook
+// does not run with -S. The flags are of the engine's exec.
+func (e Engine) script(ctx context.Context, c Container, python, script string, job any, flags ...string) (*exec.Cmd, error) {
 	text, err := json.Marshal(job)
+	if err != nil {
+		return nil, err
+	}
+	args := slices.Concat([]string{"exec"}, flags, []string{c.ID, python, "-E", "-s", "-S", "-c", script, string(text)})
+	return exec.CommandContext(ctx, e.Path, args...), nil
+}
+
+// ask runs saving.py in a container.
+func (e Engine) ask(ctx context.Context, c Container, job savingJob, flags ...string) (savingAnswer, error) {
+	command, err := e.script(ctx, c, job.Pythons[0], saving, job, flags...)
 	if err != nil {
 		return savingAnswer{}, err
 	}
-	args := slices.Concat([]string{"exec"}, flags, []string{c.ID, job.Pythons[0], "-E", "-s", "-S", "-c", saving, string(text)})
-	command := exec.CommandContext(ctx, e.Path, args...)
 	command.WaitDelay = time.Second
 	out, err := command.Output()
 	if err != nil {

@@ -309,8 +309,8 @@ func (p *composer) save(ctx context.Context, running containers) {
 				fmt.Fprintf(p.err, "covify: %s: %v\n", c.Name, err)
 			}
 			for _, process := range saved {
-				if process.Error != "" {
-					fmt.Fprintf(p.err, "covify: %s: process %d (%s) did not save: %s\n", c.Name, process.PID, process.Command, process.Error)
+				if failure := process.Failure(); failure != "" {
+					fmt.Fprintf(p.err, "covify: %s: %s\n", c.Name, failure)
 				}
 			}
 		})

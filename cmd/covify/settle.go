@@ -24,16 +24,13 @@ func settle(ctx context.Context, stderr io.Writer, s *session.Session, timeout t
 	open := slices.DeleteFunc(entries, func(e *session.Entry) bool {
 		return cmp.Or(e.Container, e.Name) == "" || !slices.Contains([]session.Ending{session.Running, session.Detached, session.Printed}, e.Ending)
 	})
-	engines := map[string]runner.Engine{}
+	engineOf := enginesOnce()
 	var group sync.WaitGroup
 	for _, e := range open {
-		engine, known := engines[e.Engine]
-		if !known {
-			if engine, err = runner.FindEngine(ctx, e.Engine, thisHost()); err != nil {
-				fmt.Fprintf(stderr, "covify: %s: what became of it is not known: %v\n", e.Image, err)
-				continue
-			}
-			engines[e.Engine] = engine
+		engine, err := engineOf(ctx, e.Engine)
+		if err != nil {
+			fmt.Fprintf(stderr, "covify: %s: what became of it is not known: %v\n", e.Image, err)
+			continue
 		}
 		group.Go(func() {
 			settleOne(ctx, engine, e, timeout)
@@ -91,8 +88,8 @@ func saveAtEnd(ctx context.Context, engine runner.Engine, c runner.Container, e 
 		words = append(words, err.Error())
 	}
 	for _, process := range saved {
-		if process.Error != "" {
-			words = append(words, fmt.Sprintf("process %d (%s) did not save: %s", process.PID, process.Command, process.Error))
+		if failure := process.Failure(); failure != "" {
+			words = append(words, failure)
 		}
 	}
 	return words

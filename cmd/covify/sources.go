@@ -9,27 +9,36 @@ import (
 	"github.com/covify/covify/runner"
 )
 
-// imageContents asks the engines of this machine for files of images. An engine that is not there is asked once.
-func imageContents() covdata.Contents {
+// enginesOnce finds this machine's engines by their names, each once: one that is not there is not asked again.
+func enginesOnce() func(ctx context.Context, name string) (runner.Engine, error) {
 	type answer struct {
 		engine runner.Engine
 		err    error
 	}
 	var (
-		mutex   sync.Mutex
-		engines = map[string]answer{}
+		mutex sync.Mutex
+		known = map[string]answer{}
 	)
-	return func(ctx context.Context, image covdata.Image, paths []string, take func(string, io.Reader) error) error {
+	return func(ctx context.Context, name string) (runner.Engine, error) {
 		mutex.Lock()
-		found, known := engines[image.Engine]
-		if !known {
-			found.engine, found.err = runner.FindEngine(ctx, image.Engine, thisHost())
-			engines[image.Engine] = found
+		defer mutex.Unlock()
+		found, asked := known[name]
+		if !asked {
+			found.engine, found.err = runner.FindEngine(ctx, name, thisHost())
+			known[name] = found
 		}
-		mutex.Unlock()
-		if found.err != nil {
-			return found.err
+		return found.engine, found.err
+	}
+}
+
+// imageContents asks the engines of this machine for files of images.
+func imageContents() covdata.Contents {
+	engineOf := enginesOnce()
+	return func(ctx context.Context, image covdata.Image, paths []string, take func(string, io.Reader) error) error {
+		engine, err := engineOf(ctx, image.Engine)
+		if err != nil {
+			return err
 		}
-		return found.engine.Contents(ctx, image, paths, take)
+		return engine.Contents(ctx, image, paths, take)
 	}
 }
